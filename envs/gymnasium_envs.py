@@ -1,0 +1,157 @@
+"""Any registered Gymnasium environment with Box observations and bounded Box actions, one instance a member."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from numpy.typing import NDArray
+
+from evorl.envs.member_envs import Stepped
+from evorl.errors import ConfigError, EnvironmentFault, nearest
+from evorl.task import Task
+
+
+def describe(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Task:
+    """Return the task of a registered environment.
+
+    Args:
+        env_id: Gymnasium's id, such as `HalfCheetah-v5`.
+        env_kwargs: arguments of `gymnasium.make`.
+
+    Raises:
+        ConfigError: the id is not registered, the arguments do not fit, observations are not a Box, or actions are
+            not a bounded Box.
+    """
+    kwargs = dict(env_kwargs or {})
+    environment = _make(env_id, kwargs)
+    try:
+        low, high = _bounds(env_id, environment.action_space)
+        observations = environment.observation_space
+        if not isinstance(observations, gymnasium.spaces.Box):
+            raise ConfigError(f"env_id must name a task with Box observations, got {env_id} with {observations}")
+        limit = environment.spec.max_episode_steps if environment.spec else None
+        return Task(env_id, int(np.prod(observations.shape)), low, high, limit, kwargs)
+    finally:
+        environment.close()
+
+
+def _bounds(env_id: str, actions: gymnasium.Space[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if not isinstance(actions, gymnasium.spaces.Box):
+        raise ConfigError(f"env_id must name a task with Box actions, got {env_id} with {actions}")
+    if not actions.is_bounded():
+        raise ConfigError(f"env_id must name a task with bounded actions, got {env_id} with {actions}")
+    return tuple(map(float, actions.low.ravel())), tuple(map(float, actions.high.ravel()))
+
+
+def _make(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        spec = gymnasium.spec(env_id)
+    except gymnasium.error.Error as error:
+        hint = nearest(env_id, gymnasium.registry)
+        raise ConfigError(f"env_id must name a registered environment, got {env_id!r}{hint}") from error
+    _route_mujoco_warnings(spec)
+    try:
+        return gymnasium.make(spec, disable_env_checker=True, **kwargs)
+    except Exception as error:
+        given = f" with {dict(kwargs)}" if kwargs else ""
+        raise ConfigError(f"env_id {env_id}{given} cannot be made: {type(error).__name__}: {error}") from error
+
+
+def _route_mujoco_warnings(spec: EnvSpec) -> None:
+    """Send MuJoCo's warnings to the logger `mujoco`: by itself it writes a file into the working directory.
+
+    One of them comes with every HalfCheetah that is made (`settotalmass`, of Gymnasium's asset) and is of no use.
+    """
+    if "mujoco" not in str(spec.entry_point):
+        return
+    import mujoco  # noqa: PLC0415  a third of a second, and only MuJoCo's tasks need it
+
+    logger = logging.getLogger("mujoco")
+
+    def log(message: Any) -> None:
+        text = message.decode() if isinstance(message, bytes) else str(message)
+        logger.log(logging.DEBUG if "settotalmass" in text else logging.WARNING, text)
+
+    mujoco.set_mju_user_warning(log)
+
+
+class GymnasiumEnvs:
+    """MemberEnvs over `gymnasium.make`, an instance a row, made when the row is first reset.
+
+    Args:
+        task: what `describe` returned.
+        n: number of rows.
+    """
+
+    def __init__(self, task: Task, n: int) -> None:
+        self.task = task
+        self._envs: list[gymnasium.Env[Any, Any] | None] = [None] * n
+        self._elapsed = [0] * n
+
+    def __len__(self) -> int:
+        return len(self._envs)
+
+    def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> NDArray[np.float32]:
+        """Start an episode in each of `rows` from its seed; return the observations (k, o)."""
+        observations = np.empty((len(rows), self.task.observation_size), np.float32)
+        for index, (row, seed) in enumerate(zip(rows, seeds, strict=True)):
+            environment = self._envs[row] or _make(self.task.env_id, self.task.env_kwargs)
+            self._envs[row], self._elapsed[row] = environment, 0
+            try:
+                observation, _ = environment.reset(seed=int(seed))
+            except Exception as error:
+                raise self._fault(row, f"reset raised {type(error).__name__}: {error}") from error
+            observations[index] = np.ravel(observation)
+        self._check(rows, observations)
+        return observations
+
+    def step(self, rows: Sequence[int], actions: NDArray[np.float32]) -> Stepped:
+        """Step each of `rows` with its action in [-1, 1], (k, a)."""
+        k = len(rows)
+        observations = np.empty((k, self.task.observation_size), np.float32)
+        rewards = np.empty(k)
+        terminated, truncated = np.zeros(k, bool), np.zeros(k, bool)
+        scaled = self.task.scale(actions)
+        for index, row in enumerate(rows):
+            observation, rewards[index], terminated[index], truncated[index] = self._step(row, scaled[index])
+            observations[index] = observation
+        self._check(rows, observations, rewards)
+        return observations, rewards, terminated, truncated
+
+    def _step(self, row: int, action: NDArray[np.float32]) -> tuple[NDArray[Any], float, bool, bool]:
+        environment = self._envs[row]
+        if environment is None:
+            raise RuntimeError(f"row {row} must be reset before it is stepped")
+        self._elapsed[row] += 1
+        action = action.reshape(environment.action_space.shape or ())
+        try:
+            observation, reward, terminated, truncated, _ = environment.step(action)
+        except Exception as error:
+            raise self._fault(row, f"step raised {type(error).__name__}: {error}") from error
+        return np.ravel(observation), float(reward), terminated, truncated
+
+    def _check(
+        self, rows: Sequence[int], observations: NDArray[np.float32], rewards: NDArray[np.float64] | None = None
+    ) -> None:
+        if not np.isfinite(observations).all():
+            index = int(np.argmin(np.isfinite(observations).all(axis=1)))
+            raise self._fault(rows[index], "its observation must be finite, got NaN or infinity")
+        if rewards is not None and not np.isfinite(rewards).all():
+            index = int(np.argmin(np.isfinite(rewards)))
+            raise self._fault(rows[index], f"its reward must be finite, got {rewards[index]}")
+
+    def _fault(self, row: int, what: str) -> EnvironmentFault:
+        where = f"{self.task.env_id}, member {int(row)}, step {self._elapsed[row]} of its episode"
+        return EnvironmentFault(f"{where}: {' '.join(what.split())}")
+
+    def close(self) -> None:
+        """Close every environment."""
+        for environment in self._envs:
+            if environment is not None:
+                environment.close()
+        self._envs = [None] * len(self._envs)

@@ -1,0 +1,5 @@
+"""`python -m evorl`."""
+
+from evorl.cli import main
+
+main()

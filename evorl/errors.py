@@ -1,0 +1,57 @@
+"""The faults that evorl reports, each in one line that names what was needed and what came."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+
+
+class EvorlError(Exception):
+    """Root of all faults that evorl raises on purpose; `exit_code` is what the command line ends with."""
+
+    exit_code = 2
+
+
+class ConfigError(EvorlError, ValueError):
+    """A setting that cannot work; raised before anything runs."""
+
+
+class RunFolderError(EvorlError):
+    """A run folder that is missing, in the way, cut, altered or of another run."""
+
+
+class EnvironmentFault(EvorlError, RuntimeError):
+    """An environment raised, or returned something that is not a number, while a run was under way."""
+
+    exit_code = 1
+
+
+class Interrupted(EvorlError):
+    """The user asked a run to end; it did, after its generation."""
+
+    exit_code = 130
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the word of `words` nearest to `word`, or nothing."""
+    matches = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def require_at_least(name: str, value: float, least: float) -> None:
+    """Raise ConfigError unless `value >= least`."""
+    if not value >= least:
+        raise ConfigError(f"{name} must be at least {least}, got {value}")
+
+
+def require_above(name: str, value: float, bound: float) -> None:
+    """Raise ConfigError unless `value` is finite and above `bound`."""
+    if not (value > bound and math.isfinite(value)):
+        raise ConfigError(f"{name} must be above {bound}, got {value}")
+
+
+def require_between(name: str, value: float, low: float, high: float) -> None:
+    """Raise ConfigError unless `low <= value <= high`."""
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must be between {low} and {high}, got {value}")

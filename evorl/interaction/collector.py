@@ -1,0 +1,143 @@
+"""Collector: one environment a row, kept in mid-episode between calls, for members that learn while they act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evorl.budget import Ledger
+from evorl.envs import MemberEnvs
+from evorl.policies import Policy
+from evorl.population import Population, Transitions
+from evorl.streams import Streams
+from evorl.task import Task
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one step of all rows brought.
+
+    Attributes:
+        transitions: n steps, one a row.
+        finished: rows whose episode ended with this step.
+        returns: (len(finished),) float64 their undiscounted returns.
+    """
+
+    transitions: Transitions
+    finished: list[int]
+    returns: NDArray[np.float64]
+
+
+class Collector:
+    """Steps each member's own environment with exploration; an ended episode is followed by a newly seeded one.
+
+    Args:
+        envs: n rows.
+        task: sizes of observation and action.
+        policy: what acts.
+        streams: `explore` of each row draws its noise, `episode` gives the seeds of its starts.
+        ledger: where every step is counted.
+
+    Attributes:
+        exact: False once an episode could not be restored as it was, because its environment does not repeat.
+        taken: (n,) steps each row has taken so far.
+    """
+
+    def __init__(self, envs: MemberEnvs, n: int, task: Task, policy: Policy, streams: Streams, ledger: Ledger) -> None:
+        self.envs = envs
+        self.policy = policy
+        self.streams = streams
+        self.ledger = ledger
+        self.exact = True
+        self.taken = np.zeros(n, np.int64)
+        self._explore = streams.rows("explore", range(n))
+        self._action_size = task.action_size
+        self._started = np.zeros(n, np.int64)
+        self._seeds = np.zeros(n, np.int64)
+        self._in_episode = np.zeros(n, bool)
+        self._returns = np.zeros(n)
+        self._observations = np.zeros((n, task.observation_size), np.float32)
+        self._actions: list[list[NDArray[np.float32]]] = [[] for _ in range(n)]
+
+    def step(self, members: Population, generation: int, uniform: bool = False) -> Collected:
+        """Let every member take one step.
+
+        Args:
+            members: n rows.
+            generation: the present one; part of the key of the seeds drawn.
+            uniform: act uniformly at random instead, counted as warm-up.
+
+        Raises:
+            EnvironmentFault: an environment raised, or returned something that is not finite.
+        """
+        self._start(np.flatnonzero(~self._in_episode).tolist(), generation)
+        before = self._observations.copy()
+        if uniform:
+            actions = self._explore.uniform(-1, 1, self._action_size).numpy()
+        else:
+            tensor = torch.from_numpy(before).to(members.params.device)
+            actions = self.policy.act(members, tensor, self._explore).cpu().numpy()
+        rows = list(range(len(before)))
+        self._observations, rewards, terminated, truncated = self.envs.step(rows, actions)
+        self.ledger.count_steps("warmup" if uniform else "train", len(rows))
+        self.taken += 1
+        self._returns += rewards
+        for row in rows:
+            self._actions[row].append(actions[row])
+        ended = np.flatnonzero(terminated | truncated)
+        self._in_episode[ended] = False
+        self.ledger.episodes += len(ended)
+        columns = (before, actions, np.float32(rewards), self._observations, np.float32(terminated), np.arange(len(rows)))
+        return Collected(Transitions(*map(torch.from_numpy, columns)), ended.tolist(), self._returns[ended])
+
+    def _start(self, rows: Sequence[int], generation: int) -> None:
+        for row in rows:
+            self._seeds[row] = self.streams.episode_seed("episode", generation, row, int(self._started[row]))
+            self._actions[row] = []
+        if rows:
+            self._observations[rows] = self.envs.reset(rows, self._seeds[rows].tolist())
+            self._returns[rows] = 0.0
+            self._started[rows] += 1
+            self._in_episode[rows] = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where each row stands: the seed of its episode and its actions since."""
+        return {
+            "exact": self.exact,
+            "taken": torch.from_numpy(self.taken.copy()),
+            "started": torch.from_numpy(self._started.copy()),
+            "seeds": torch.from_numpy(self._seeds.copy()),
+            "in_episode": torch.from_numpy(self._in_episode.copy()),
+            "returns": torch.from_numpy(self._returns.copy()),
+            "observations": torch.from_numpy(self._observations.copy()),
+            "actions": [torch.from_numpy(np.stack(actions)) if actions else None for actions in self._actions],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Bring every row back to where it stood, by repeating its episode; the steps are counted as restored.
+
+        A row whose environment does not come to the same observation starts a new episode, and `exact` is False.
+        """
+        self.exact = state["exact"]
+        self.taken, self._started = state["taken"].numpy().copy(), state["started"].numpy().copy()
+        self._seeds, self._in_episode = state["seeds"].numpy().copy(), state["in_episode"].numpy().copy()
+        self._returns, self._observations = state["returns"].numpy().copy(), state["observations"].numpy().copy()
+        self._actions = [[] if actions is None else list(actions.numpy()) for actions in state["actions"]]
+        for row in np.flatnonzero(self._in_episode).tolist():
+            if not self._repeat(row):
+                self.exact = False
+                self._in_episode[row] = False
+
+    def _repeat(self, row: int) -> bool:
+        observation = self.envs.reset([row], [int(self._seeds[row])])
+        for action in self._actions[row]:
+            observation, _, terminated, truncated = self.envs.step([row], action[None])
+            self.ledger.count_steps("restored", 1)
+            if terminated[0] or truncated[0]:
+                return False
+        return bool(np.array_equal(observation[0], self._observations[row]))

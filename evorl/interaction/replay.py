@@ -1,0 +1,106 @@
+"""Replay: rings of transitions as tensors, one shared or one for each member."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evorl.errors import require_at_least
+from evorl.population import Transitions
+from evorl.streams import RowStreams
+
+#: Rows allocated at first; the storage doubles when it is full.
+FIRST_ALLOCATION = 1024
+
+
+class Replay:
+    """Rings of transitions, each record one row of a tensor so that a minibatch is one index operation.
+
+    Args:
+        rings: 1 for a replay that all members share, n for one each.
+        capacity: transitions a ring holds before the oldest are overwritten.
+        observation_size: length of an observation.
+        action_size: length of an action.
+        device: where the storage lives.
+    """
+
+    def __init__(
+        self, rings: int, capacity: int, observation_size: int, action_size: int, device: str = "cpu"
+    ) -> None:
+        require_at_least("rings", rings, 1)
+        require_at_least("capacity", capacity, 1)
+        self.capacity = capacity
+        self._widths = [observation_size, action_size, 1, observation_size, 1]
+        self._records = torch.empty(rings, min(capacity, FIRST_ALLOCATION), sum(self._widths), device=device)
+        self._added = [0] * rings
+
+    @property
+    def sizes(self) -> list[int]:
+        """Transitions in each ring."""
+        return [min(added, self.capacity) for added in self._added]
+
+    def add(self, transitions: Transitions) -> None:
+        """Store transitions, each in the ring of its member, or all in the one ring.
+
+        Raises:
+            ValueError: there are several rings and the transitions do not say whose they are.
+        """
+        t = transitions
+        records = torch.cat(
+            [t.observations, t.actions, t.rewards[:, None], t.next_observations, t.terminated[:, None]], dim=1
+        ).to(self._records.device)
+        if len(self._added) == 1:
+            self._write(0, records)
+            return
+        if t.members is None:
+            raise ValueError("transitions must name their members for a replay with a ring each, got members=None")
+        for ring in t.members.unique().tolist():
+            self._write(ring, records[t.members == ring])
+
+    def _write(self, ring: int, records: Tensor) -> None:
+        records = records[-self.capacity :]
+        needed = min(self.capacity, self._added[ring] + len(records))
+        while self._records.shape[1] < needed:
+            self._grow(min(self.capacity, 2 * self._records.shape[1]))
+        places = torch.arange(self._added[ring], self._added[ring] + len(records)) % self.capacity
+        self._records[ring, places] = records
+        self._added[ring] += len(records)
+
+    def _grow(self, allocation: int) -> None:
+        rings, allocated, width = self._records.shape
+        records = self._records.new_empty(rings, allocation, width)
+        records[:, :allocated] = self._records
+        self._records = records
+
+    def sample(self, streams: RowStreams, batch_size: int) -> Transitions:
+        """Draw a minibatch for each member with replacement, from its own stream: tensors (n, b, ...).
+
+        Args:
+            streams: one a member; with several rings, member i draws from ring i.
+            batch_size: transitions a member.
+        """
+        n, rings = len(streams), len(self._added)
+        sizes = self.sizes if rings > 1 else self.sizes * n
+        return self.take(streams.integers(sizes, batch_size))
+
+    def take(self, places: Tensor) -> Transitions:
+        """Return the transitions at `places` (n, b) of each member's ring: tensors (n, b, ...)."""
+        rings = torch.arange(len(places)) if len(self._added) > 1 else torch.zeros(len(places), dtype=torch.int64)
+        records = self._records[rings[:, None], places]
+        observations, actions, rewards, following, terminated = records.split(self._widths, dim=-1)
+        return Transitions(observations, actions, rewards[..., 0], following, terminated[..., 0])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the filled part of the rings."""
+        return {"added": list(self._added), "records": self._records[:, : max(self.sizes)].clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Fill the rings as `state` says."""
+        self._added = list(state["added"])
+        records = state["records"]
+        if records.shape[1] > self._records.shape[1]:
+            self._records = self._records.new_empty(len(records), 0, records.shape[2])
+            self._grow(records.shape[1])
+        self._records[:, : records.shape[1]] = records

@@ -1,0 +1,87 @@
+"""Members that act and learn by turns from a replay: TD3, DDPG, SAC, and the populations made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evorl.budget import Ledger
+from evorl.interaction import Collector, Replay
+from evorl.learning.td3 import TD3
+from evorl.population import Population
+from evorl.streams import Streams
+
+#: Training returns that a member remembers.
+WINDOW = 10
+
+
+def new_records(n: int) -> dict[str, Tensor]:
+    """Return the traits in which members keep their latest training returns (n, 10) and losses (n,), all NaN."""
+    unknown = torch.full((n,), torch.nan, dtype=torch.float64)
+    returns = torch.full((n, WINDOW), torch.nan, dtype=torch.float64)
+    return {"recent_returns": returns, "loss.critic": unknown, "loss.actor": unknown.clone()}
+
+
+def push_returns_(recent: Tensor, rows: list[int], returns: NDArray[np.float64]) -> None:
+    """Append one return to the window (n, w) of each of `rows`, in place; the oldest of the row drops out."""
+    recent[rows] = torch.cat([recent[rows, 1:], torch.from_numpy(returns)[:, None]], dim=1)
+
+
+@dataclass(frozen=True)
+class OffPolicy:
+    """What acting and learning by turns needs.
+
+    Attributes:
+        learner: the updates.
+        collector: the members' environments.
+        replay: one ring a member, or one for all.
+        streams: minibatches and target noise of each row.
+        ledger: where steps, stored transitions and updates are counted.
+        warmup_steps: random steps of a member before it acts and learns.
+        updates_per_step: updates of a member for each of its steps.
+    """
+
+    learner: TD3
+    collector: Collector
+    replay: Replay
+    streams: Streams
+    ledger: Ledger
+    warmup_steps: int
+    updates_per_step: int
+
+    def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:
+        """Return the members after `steps` steps of each, every step followed by its updates.
+
+        Their traits hold the window of training returns and the mean losses of this call.
+        """
+        members = candidates.clone()
+        recent = members.traits["recent_returns"]
+        losses = []
+        for _ in range(steps):
+            warming = bool(self.collector.taken.min() < self.warmup_steps)
+            collected = self.collector.step(members, generation, uniform=warming)
+            self.replay.add(collected.transitions)
+            self.ledger.stored += len(collected.transitions)
+            if collected.finished:
+                push_returns_(recent, collected.finished, collected.returns)
+            if not warming:
+                losses.append(self.learner.update_(members, self.replay, self.updates_per_step, self.streams))
+        self._count_updates(candidates, members)
+        return members.with_params(members.params).with_traits(**_mean_losses(losses, len(members)))
+
+    def _count_updates(self, before: Population, after: Population) -> None:
+        delay = self.learner.config.policy_delay
+        for row, (old, new) in enumerate(zip(before.traits["updates"], after.traits["updates"], strict=True)):
+            self.ledger.count_updates("critic", [row], int(new - old))
+            self.ledger.count_updates("actor", [row], int(new // delay - old // delay))
+
+
+def _mean_losses(losses: list[tuple[Tensor, Tensor]], n: int) -> dict[str, Tensor]:
+    if not losses:
+        return {name: new_records(n)[name] for name in ("loss.critic", "loss.actor")}
+    critic, actor = (torch.stack(part).nanmean(dim=0).double().cpu() for part in zip(*losses, strict=True))
+    return {"loss.critic": critic, "loss.actor": actor}

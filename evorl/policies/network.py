@@ -1,0 +1,168 @@
+"""n networks of one architecture, stacked: parameters are (n, d), and a forward pass is one chain of `baddbmm`.
+
+A flat row is the concatenation of the network's tensors, layer by layer, weight (out, in) row-major, bias, then the
+gain and shift of the layer norm if there is one. A layer is `inputs @ weight.T + bias`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from evorl.errors import ConfigError, require_above, require_at_least
+from evorl.streams import RowStreams
+
+Activation = Literal["relu", "tanh", "leaky_relu", "elu", "identity"]
+LayerNorm = Literal["none", "torch", "unbiased"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "leaky_relu": functional.leaky_relu,  # slope 0.01, as in CEM-RL's critic
+    "elu": functional.elu,
+    "identity": lambda hidden: hidden,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The hidden part of a multilayer perceptron."""
+
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers."""
+    activation: Activation = "relu"
+    """After each hidden layer (and its norm)."""
+    layer_norm: LayerNorm = "none"
+    """After each hidden layer: torch's, or ERL's (unbiased standard deviation, epsilon 1e-6 added to it)."""
+    last_layer_scale: float = 1.0
+    """Factor on the initial weights and biases of the output layer (ERL's agent: 0.1)."""
+
+    def __post_init__(self) -> None:
+        for width in self.hidden_sizes:
+            require_at_least("hidden_sizes", width, 1)
+        require_above("last_layer_scale", self.last_layer_scale, 0)
+        if self.activation not in ACTIVATIONS:
+            raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One tensor of a flat row: where it is, its shape ((out, in), (out,)) and what it is."""
+
+    name: str
+    slice: slice
+    shape: tuple[int, ...]
+    kind: Literal["weight", "bias", "norm"]
+
+
+def _layout(sizes: tuple[int, ...], layer_norm: LayerNorm) -> tuple[Block, ...]:
+    shapes: list[tuple[str, tuple[int, ...], Literal["weight", "bias", "norm"]]] = []
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
+        shapes += [(f"weight{layer}", (fan_out, fan_in), "weight"), (f"bias{layer}", (fan_out,), "bias")]
+        if layer_norm != "none" and layer < len(sizes) - 1:
+            shapes += [(f"gain{layer}", (fan_out,), "norm"), (f"shift{layer}", (fan_out,), "norm")]
+    ends = list(accumulate(prod(shape) for _, shape, _ in shapes))
+    starts = [0, *ends[:-1]]
+    return tuple(Block(n, slice(s, e), shape, k) for (n, shape, k), s, e in zip(shapes, starts, ends, strict=True))
+
+
+class MLP:
+    """A stacked multilayer perceptron.
+
+    Args:
+        inputs: size of an input.
+        outputs: size of an output.
+        config: the hidden layers.
+        output: activation of the output layer.
+
+    Attributes:
+        layout: the blocks of a row, in order.
+        size: d, the length of a row.
+    """
+
+    def __init__(self, inputs: int, outputs: int, config: NetworkConfig, output: Activation = "identity") -> None:
+        self.config = config
+        self.layout = _layout((inputs, *config.hidden_sizes, outputs), config.layer_norm)
+        self.size = self.layout[-1].slice.stop
+        self._lengths = [prod(block.shape) for block in self.layout]
+        self._hidden, self._output = ACTIVATIONS[config.activation], ACTIVATIONS[output]
+
+    def init(self, streams: RowStreams) -> Tensor:
+        """Draw a row from each stream: (n, d); weights and biases uniform within 1/sqrt(fan in), as torch's Linear."""
+        params = torch.empty(len(streams), self.size)
+        last = len(self.config.hidden_sizes) + 1
+        for block in self.layout:
+            if block.kind == "norm":
+                params[:, block.slice] = float(block.name.startswith("gain"))
+                continue
+            if block.kind == "weight":
+                bound = block.shape[1] ** -0.5
+            scale = self.config.last_layer_scale if block.name.endswith(str(last)) else 1.0
+            params[:, block.slice] = scale * streams.uniform(-bound, bound, prod(block.shape))
+        return params
+
+    def __call__(self, params: Tensor, inputs: Tensor) -> Tensor:
+        """Return the outputs (n, b, out) of n rows (n, d) on their inputs (n, b, in).
+
+        One row of parameters serves any n of inputs.
+        """
+        if len(params) == 1 and len(inputs) > 1:
+            return self(params, inputs.flatten(0, 1)[None]).view(*inputs.shape[:2], -1)
+        tensors = iter(params.split(self._lengths, dim=1))
+        hidden, layers = inputs, len(self.config.hidden_sizes)
+        for block in self.layout:
+            if block.kind == "weight":
+                weight, bias = next(tensors).view(-1, *block.shape), next(tensors)
+                hidden = torch.baddbmm(bias[:, None], hidden, weight.transpose(1, 2))
+                layers -= 1
+                if layers >= 0:
+                    if self.config.layer_norm != "none":
+                        hidden = self._normalise(hidden, next(tensors), next(tensors))
+                    hidden = self._hidden(hidden)
+        return self._output(hidden)
+
+    def _normalise(self, hidden: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+        centred = hidden - hidden.mean(-1, keepdim=True)
+        if self.config.layer_norm == "unbiased":  # ERL 2018: epsilon outside the root
+            scaled = centred / (hidden.std(-1, keepdim=True) + 1e-6)
+        else:
+            scaled = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
+        return gain[:, None] * scaled + shift[:, None]
+
+
+class Ensemble:
+    """Several networks in one row, one after another, on the same input: TD3's twin critics.
+
+    Args:
+        network: the architecture.
+        copies: how many stand in a row.
+    """
+
+    def __init__(self, network: MLP, copies: int) -> None:
+        self.network = network
+        self.copies = copies
+        self.size = copies * network.size
+
+    def init(self, streams: RowStreams) -> Tensor:
+        """Draw a row from each stream: (n, copies * d)."""
+        return torch.cat([self.network.init(streams) for _ in range(self.copies)], dim=1)
+
+    def __call__(self, params: Tensor, inputs: Tensor) -> Tensor:
+        """Return the outputs (n, copies, b, out) of n rows on their inputs (n, b, in); one row serves any n."""
+        n, batch, size = inputs.shape
+        if len(params) == 1 and n > 1:
+            folded = self(params, inputs.flatten(0, 1)[None])
+            return folded.view(self.copies, n, batch, -1).transpose(0, 1)
+        copied = inputs[:, None].expand(n, self.copies, batch, size).reshape(-1, batch, size)
+        return self.network(params.view(-1, self.network.size), copied).view(n, self.copies, batch, -1)
+
+    def first(self, params: Tensor, inputs: Tensor) -> Tensor:
+        """Return the outputs (n, b, out) of the first copy alone."""
+        return self.network(params[:, : self.network.size], inputs)

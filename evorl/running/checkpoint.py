@@ -1,0 +1,45 @@
+"""Checkpoints: written whole or not at all, read without running code, refused when cut or altered."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evorl.errors import RunFolderError
+from evorl.running.folder import FORMAT
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values to a temporary file, then rename it to `path`."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what `save` wrote.
+
+    Raises:
+        RunFolderError: the file is missing, cut, altered, of another format, or holds more than plain data.
+    """
+    if not path.exists():
+        raise RunFolderError(f"{path.parent} must hold {path.name}, which is missing")
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums, so a flipped bit would pass
+            damaged = archive.testzip()
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise RunFolderError(f"{path} is cut or altered: {str(error).splitlines()[0]}") from error
+    if damaged is not None:
+        raise RunFolderError(f"{path} is cut or altered: the checksum of {damaged} does not match")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RunFolderError(f"{path} must have format {FORMAT}, got another")
+    return content

@@ -1,0 +1,123 @@
+"""The run folder: `runs/<env-id>[-variant]/<algorithm>/s<seed>[-tag]/` and the files in it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import evorl
+from evorl.errors import RunFolderError
+
+#: Layout of the files that a later version must be able to recognise.
+FORMAT = 1
+LIBRARIES = ("torch", "numpy", "gymnasium", "mujoco", "deap")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run; this class only names, reads and checks them."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """What was asked for."""
+        return self.path / "config.json"
+
+    @property
+    def versions(self) -> Path:
+        """What it ran with."""
+        return self.path / "versions.json"
+
+    @property
+    def progress(self) -> Path:
+        """One row a generation."""
+        return self.path / "progress.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything needed to go on."""
+        return self.path / "state.pt"
+
+    @property
+    def answer(self) -> Path:
+        """What the run found; written last, so that it also says that the run is finished."""
+        return self.path / "answer.pt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.answer.exists()
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the content of `config.json`.
+
+        Raises:
+            RunFolderError: there is none, or it is damaged.
+        """
+        if not self.config.exists():
+            raise RunFolderError(f"run must be a run folder with a config.json, got {self.path}")
+        try:
+            stored: dict[str, Any] = json.loads(self.config.read_text())
+        except ValueError as error:
+            raise RunFolderError(f"{self.config} is damaged: {error}") from error
+        if stored.get("format") != FORMAT:
+            raise RunFolderError(f"{self.config} must have format {FORMAT}, got {stored.get('format')}")
+        return stored
+
+    def create(self, stored: Mapping[str, Any], overwrite: bool) -> None:
+        """Make the folder with its config and versions.
+
+        Raises:
+            RunFolderError: a run is there already and `overwrite` is not set.
+        """
+        if self.config.exists():
+            if not overwrite:
+                remedy = "--overwrite to replace it" if self.finished else "--resume or --overwrite"
+                state = "holds a finished run" if self.finished else "holds an interrupted run"
+                raise RunFolderError(f"{self.path} {state}; give {remedy}, or --tag for another folder")
+            shutil.rmtree(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.versions, {**versions(), "exact": True})
+        write_json(self.config, {"format": FORMAT, **stored})
+
+
+def folder_name(env_id: str, env_kwargs: Mapping[str, Any], algorithm: str, seed: int, tag: str) -> Path:
+    """Return the relative path of a run; arguments of the environment are part of it."""
+    variant = "".join(f"-{name}={value}" for name, value in sorted(env_kwargs.items()))
+    task = f"{env_id}{variant}".replace("/", "-")
+    return Path(task) / algorithm / (f"s{seed}-{tag}" if tag else f"s{seed}")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to a temporary file and rename it to `path`."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def versions() -> dict[str, str]:
+    """Return what a run depends on: package versions, Python, platform, commit of a source checkout, command."""
+    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    found |= {"evorl": evorl.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    return {**found, "commit": _commit(), "command": " ".join(sys.argv)}
+
+
+def _commit() -> str:
+    source = Path(evorl.__file__).resolve().parent
+    if not (source.parent / ".git").exists():
+        return "not a checkout"
+    try:
+        asked = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"unknown: {error}"

@@ -1,0 +1,98 @@
+"""Finding algorithms: entry points of the group `evorl.algorithms`, and subclasses in modules the user names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from evorl.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from evorl.template import Config, EvoRL
+
+GROUP = "evorl.algorithms"
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import the user's modules, which may register environments and define algorithms; the working folder counts.
+
+    Raises:
+        ConfigError: an import fails; the message is the module's own.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ConfigError(f"--import must name a module that imports, got {name!r}: {reason}") from error
+
+
+def installed() -> dict[str, str]:
+    """Return the installed algorithms, name to `module:class`, without importing them."""
+    return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
+    """Return the algorithm called `name`, installed or defined in one of the modules `imports`.
+
+    Raises:
+        ConfigError: there is none, or a module cannot be imported.
+    """
+    import_modules(imports)
+    own = {found.name: found for module in imports for found in _defined_in(module)}
+    if name in own:
+        return own[name]
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        raise ConfigError(f"algorithm must be one of {', '.join(sorted(own | points))}, got {name!r}"
+                          f"{nearest(name, [*own, *points])}")
+    found: type[EvoRL[Any]] = points[name].load()
+    return found
+
+
+def _defined_in(module: str) -> list[type[EvoRL[Any]]]:
+    from evorl.template import EvoRL
+
+    members = vars(sys.modules[module]).values()
+    return [found for found in members if inspect.isclass(found) and issubclass(found, EvoRL) and found is not EvoRL]
+
+
+def of_config(config: Config) -> type[EvoRL[Any]]:
+    """Return the installed algorithm whose settings are of the type of `config`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for point in entry_points(group=GROUP):
+        algorithm: type[EvoRL[Any]] = point.load()
+        if algorithm.config_type is type(config):
+            return algorithm
+    raise ConfigError(f"config must be of an installed algorithm unless `algorithm` is given, got {type(config)}")
+
+
+def path_of(algorithm: type[EvoRL[Any]]) -> str:
+    """Return `module:class`."""
+    return f"{algorithm.__module__}:{algorithm.__qualname__}"
+
+
+def from_path(path: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
+    """Return the algorithm at `module:class`.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    import_modules(imports)
+    module, _, name = path.partition(":")
+    import_modules([module])
+    found: type[EvoRL[Any]] | None = getattr(sys.modules[module], name, None)
+    if found is None:
+        raise ConfigError(f"algorithm must be importable, got {path!r}: no {name} in {module}")
+    return found
+

@@ -1,0 +1,53 @@
+"""Task: what an algorithm needs to know of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Task:
+    """The sizes, bounds and time limit of an environment.
+
+    Attributes:
+        env_id: Gymnasium's id.
+        env_kwargs: arguments of `gymnasium.make`.
+        observation_size: length of the flattened observation.
+        action_low: lower bound of each action coordinate.
+        action_high: upper bound of each action coordinate.
+        time_limit: steps after which an episode is truncated; None if it never is.
+    """
+
+    env_id: str
+    observation_size: int
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    time_limit: int | None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def action_size(self) -> int:
+        """Number of action coordinates."""
+        return len(self.action_low)
+
+    def scale(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map actions (..., a) from [-1, 1] to the bounds of the environment; beyond them, clip."""
+        low, high = np.float32(self.action_low), np.float32(self.action_high)
+        scaled = (high + low) / 2 + (high - low) / 2 * actions
+        return np.clip(scaled, low, high).astype(np.float32)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the task in plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Task:
+        """Return the task that `state` describes."""
+        plain = dict(state)
+        plain["action_low"], plain["action_high"] = tuple(plain["action_low"]), tuple(plain["action_high"])
+        return cls(**plain)

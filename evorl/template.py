@@ -1,0 +1,270 @@
+"""The loop: `vary`, `learn`, `evaluate`, `select`, and what every algorithm shares. Knows no file and no sink.
+
+    parents --vary--> candidates --learn--> candidates --evaluate--> evaluated --select--> parents
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args
+
+import torch
+from torch import Tensor
+
+from evorl.budget import Ledger
+from evorl.envs import GymnasiumEnvs, describe
+from evorl.errors import ConfigError, nearest, require_at_least
+from evorl.evaluation import evaluate_by_episodes
+from evorl.interaction import Episodes, Replay
+from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, Policy
+from evorl.population import Identities, Population
+from evorl.streams import Streams
+from evorl.task import Task
+
+#: Scalars of one generation, by tag; the same tags at every generation.
+Report = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What every algorithm needs to know; subclass it, frozen, for settings of your own."""
+
+    env_id: str
+    """A registered Gymnasium environment."""
+    seed: int = 0
+    """Of everything random in the run."""
+    total_timesteps: int = 1_000_000
+    """Environment steps of warm-up, training and fitness, over all members."""
+    population_size: int = 10
+    """Members."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """The members' policy."""
+    env_kwargs: dict[str, int | float | bool | str] = field(default_factory=dict)
+    """Arguments of the environment, as pairs: name value."""
+    device: str = "cpu"
+    """Where parameters live and learn."""
+    preset: str = "published"
+    """The named settings that these began as; from Python a label, made by `Algorithm.preset(name, ...)`."""
+
+    def __post_init__(self) -> None:
+        require_at_least("seed", self.seed, 0)
+        require_at_least("total_timesteps", self.total_timesteps, 1)
+        require_at_least("population_size", self.population_size, 1)
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # torch says both
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"device must be one that torch can use, got {self.device!r}: {reason}") from error
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class EvoRL(Generic[ConfigT]):
+    """An algorithm of evolutionary reinforcement learning: override only the parts in which it differs.
+
+    A part takes a population and returns one. `vary` returns `population_size` rows; `learn` and `evaluate` keep
+    rows, order and ids; `select` returns at least one row. What a part needs beyond its argument it may read from
+    `self` only if the attribute is named in `state`, which is exactly what a checkpoint holds. `self.population`
+    is the parents until `select` has returned.
+
+    Args:
+        config: settings.
+        state: what `state_dict` returned, to go on from there; None to begin.
+
+    Attributes:
+        task: sizes, bounds and time limit of the environment.
+        policy: how a row of parameters acts.
+        population: the parents.
+        ledger: what was used so far.
+        streams: all randomness.
+        episodes: plays whole episodes, one environment a member.
+        generation: turns of the loop so far.
+        replay: where `evaluate` stores transitions; None to store none.
+    """
+
+    #: Name in folders and commands; the entry point should carry the same.
+    name: ClassVar[str]
+    #: The config dataclass, read off the class's base `EvoRL[ThatConfig]`.
+    config_type: ClassVar[type[Config]] = Config
+    #: Named settings that differ from the defaults, as config fields; `published` is the defaults themselves.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    #: Attributes that a generation may change.
+    state: ClassVar[tuple[str, ...]] = ("identities", "population", "streams", "ledger", "generation")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            cls.config_type = next((t for t in get_args(base) if isinstance(t, type)), cls.config_type)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+
+    @final
+    def __init__(self, config: ConfigT, state: Mapping[str, Any] | None = None) -> None:
+        self.config = config
+        self.task = describe(config.env_id, config.env_kwargs)
+        self.policy = self.make_policy(config, self.task)
+        self.identities = Identities()
+        self.streams, self.ledger = Streams(config.seed), Ledger()
+        self.envs = GymnasiumEnvs(self.task, config.population_size)
+        self.episodes = Episodes(self.envs, self.policy, self.ledger)
+        self.generation = 0
+        self.replay: Replay | None = None
+        self._check_budget()
+        self.build()
+        if state is None:
+            self.population = self.initialise()
+        else:
+            self.load_state_dict(state)
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> ConfigT:
+        """Return the settings called `name`, with `settings` on top.
+
+        Raises:
+            ConfigError: there is no such preset, or a setting cannot work.
+        """
+        presets: dict[str, Mapping[str, Any]] = {"published": {}, **cls.presets}
+        if name not in presets:
+            hint = nearest(name, presets)
+            raise ConfigError(f"preset of {cls.name} must be one of {', '.join(presets)}, got {name!r}{hint}")
+        return cast(ConfigT, cls.config_type(**{**presets[name], "preset": name, **settings}))
+
+    @classmethod
+    def make_policy(cls, config: ConfigT, task: Task) -> Policy:
+        """Return what turns a row of parameters into actions."""
+        return DeterministicPolicy(MLP(task.observation_size, task.action_size, config.network, output="tanh"))
+
+    def build(self) -> None:
+        """Make what the parts need and keep between generations; no environment is stepped here."""
+
+    def initialise(self) -> Population:
+        """Return the first parents."""
+        return self.fresh(self.config.population_size)
+
+    # The four parts.
+
+    def vary(self, parents: Population) -> Population:
+        """Return `population_size` candidates; by default the parents themselves."""
+        return parents
+
+    def learn(self, candidates: Population) -> Population:
+        """Return the candidates after gradient steps; by default as they are."""
+        return candidates
+
+    def evaluate(self, candidates: Population) -> Population:
+        """Return the candidates with fitness; by default as they are."""
+        return candidates
+
+    def select(self, evaluated: Population) -> Population:
+        """Return the next parents; by default everyone."""
+        return evaluated
+
+    # What the run hands back and reports.
+
+    def answer(self) -> Population:
+        """Return the one row that the run stands for, at any time and without a step of an environment."""
+        return self.population[[0]]
+
+    def report(self, evaluated: Population) -> Report:
+        """Return the algorithm's own scalars, the same tags at every generation."""
+        return {}
+
+    @classmethod
+    def generation_steps(cls, config: ConfigT, task: Task) -> int | None:
+        """Return the most environment steps that a generation can take; None if there is no bound."""
+        return None if task.time_limit is None else config.population_size * task.time_limit
+
+    # The loop.
+
+    @final
+    def step(self) -> Report:
+        """Turn the loop once and return what happened."""
+        candidates = self.vary(self.population)
+        learned = self.learn(candidates)
+        evaluated = self.evaluate(learned)
+        self.population = self.select(evaluated)
+        self.generation += 1
+        report = {"population/diversity": _diversity(evaluated.params)}
+        if type(self).evaluate is not EvoRL.evaluate:
+            report |= _describe_members("fitness", "fitness", evaluated.fitness)
+        if "recent_returns" in evaluated.traits:
+            report |= _describe_members("train/return", "return", evaluated.traits["recent_returns"].nanmean(dim=1))
+        return {**report, **self.report(evaluated), **self.ledger.report()}
+
+    @property
+    @final
+    def finished(self) -> bool:
+        """Whether the budget is spent."""
+        return self.ledger.spent >= self.config.total_timesteps
+
+    @property
+    @final
+    def exact(self) -> bool:
+        """Whether everything that was resumed could be brought back to where it stood."""
+        return all(getattr(getattr(self, name), "exact", True) for name in self.state)
+
+    @final
+    def play_fitness(self, candidates: Population, trials: int = 1) -> Population:
+        """Return the candidates with the mean return of `trials` fresh episodes each, stored in `replay` if any."""
+        return evaluate_by_episodes(candidates, self.episodes, self.streams, self.generation, trials, self.replay)
+
+    @final
+    def fresh(self, n: int) -> Population:
+        """Return `n` new members with parameters drawn from each row's stream `initialise`."""
+        params = self.policy.network.init(self.streams.rows("initialise", range(n)))
+        return Population.fresh(params.to(self.config.device), self.identities, "initial")
+
+    def _check_budget(self) -> None:
+        smallest = self.generation_steps(self.config, self.task)
+        if smallest is not None and self.config.total_timesteps < smallest:
+            got = self.config.total_timesteps
+            raise ConfigError(f"total_timesteps must be at least {smallest}, which one generation can take, got {got}")
+
+    @final
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything named in `state`, in tensors and plain values."""
+        attributes = {name: getattr(self, name) for name in self.state}
+        return {name: value.state_dict() if hasattr(value, "state_dict") else value for name, value in attributes.items()}
+
+    @final
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            ValueError: the names in `state` are not those of this class.
+        """
+        if set(state) != set(self.state):
+            raise ValueError(f"state must hold {sorted(self.state)}, got {sorted(state)}")
+        for name in self.state:
+            held = getattr(self, name, None)
+            if name == "population" or isinstance(held, Population):
+                setattr(self, name, Population.from_state(state[name], self.identities))
+            elif hasattr(held, "load_state_dict"):
+                held.load_state_dict(state[name])
+            else:
+                setattr(self, name, state[name])
+
+    def close(self) -> None:
+        """Free the environments."""
+        self.envs.close()
+
+
+def _describe_members(tag: str, what: str, values: Tensor) -> Report:
+    """Return best, mean, median and worst of a value (n,) that is NaN where unknown, and each member's own."""
+    known = values[~values.isnan()]
+    nothing = not len(known)
+    report = {
+        f"{tag}/best": torch.nan if nothing else known.max().item(),
+        f"{tag}/mean": torch.nan if nothing else known.mean().item(),
+        f"{tag}/median": torch.nan if nothing else known.quantile(0.5).item(),
+        f"{tag}/worst": torch.nan if nothing else known.min().item(),
+    }
+    return report | {f"population/members/{row:02d}/{what}": value for row, value in enumerate(values.tolist())}
+
+
+def _diversity(params: Tensor) -> float:
+    """Return the mean Euclidean distance of the members (n, d) from their centroid."""
+    return (params - params.mean(dim=0)).square().sum(dim=1).sqrt().mean().item()
