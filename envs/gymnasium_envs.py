@@ -69,7 +69,7 @@ def _route_mujoco_warnings(spec: EnvSpec) -> None:
     """
     if "mujoco" not in str(spec.entry_point):
         return
-    import mujoco  # noqa: PLC0415  a third of a second, and only MuJoCo's tasks need it
+    import mujoco  # a third of a second, and only MuJoCo's tasks need it
 
     logger = logging.getLogger("mujoco")
 

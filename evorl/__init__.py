@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evorl import algorithms as algorithms
-    from evorl.analysis import compare as compare
     from evorl.conformance import check_algorithm as check_algorithm
     from evorl.population import Population as Population
     from evorl.running import Answer as Answer
@@ -33,14 +32,11 @@ _HOMES = {
     "Population": "evorl.population",
     "Running": "evorl.running",
     "check_algorithm": "evorl.conformance",
-    "compare": "evorl.analysis",
     "load": "evorl.running",
     "resume": "evorl.running",
     "train": "evorl.running",
 }
 _MODULES = ("algorithms", "analysis", "envs", "learning", "policies", "running", "selection", "variation")
-
-__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:

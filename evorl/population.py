@@ -6,7 +6,7 @@ The first axis of everything is the member. A row number is a slot; who sits in 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import Any, SupportsIndex, overload
 
@@ -114,7 +114,13 @@ class Population:
 
     def __post_init__(self) -> None:
         n = len(self.params)
-        columns = {"fitness": self.fitness, "id": self.id, "parent": self.parent, "origin": self.origin, **self.traits}
+        columns: dict[str, Sized] = {
+            "fitness": self.fitness,
+            "id": self.id,
+            "parent": self.parent,
+            "origin": self.origin,
+            **self.traits,
+        }
         for name, column in columns.items():
             if len(column) != n:
                 raise ValueError(f"{name} must have a row for each of the {n} members, got {len(column)}")
@@ -154,9 +160,7 @@ class Population:
     def descend(self, rows: Rows, origin: str) -> Population:
         """Return copies of `rows` with all traits, under new ids, with the donors' ids as parents."""
         donors = self[rows]
-        return replace(
-            donors, id=self.identities.take(len(donors)), parent=donors.id, origin=(origin,) * len(donors)
-        )
+        return replace(donors, id=self.identities.take(len(donors)), parent=donors.id, origin=(origin,) * len(donors))
 
     def with_params(self, params: Tensor, fitness: Tensor | None = None) -> Population:
         """Return these individuals with other parameters; their fitness is unknown unless it is given."""

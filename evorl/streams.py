@@ -88,21 +88,21 @@ class Streams:
 
         DEAP's operators draw from Python's global state, and `deap.cma` from NumPy's.
         """
-        before = random.getstate(), np.random.get_state()
+        before = random.getstate(), np.random.get_state()  # noqa: NPY002  the very state that is guarded
         python, numpy = self._global.get(name) or self._fresh_global(name)
         random.setstate(python)
-        np.random.set_state(numpy)
+        np.random.set_state(numpy)  # noqa: NPY002
         try:
             yield
         finally:
-            self._global[name] = random.getstate(), np.random.get_state()
+            self._global[name] = random.getstate(), np.random.get_state()  # noqa: NPY002
             random.setstate(before[0])
-            np.random.set_state(before[1])
+            np.random.set_state(before[1])  # noqa: NPY002
 
     def _fresh_global(self, name: str) -> tuple[Any, Any]:
         words = self._sequence(name, ()).generate_state(2)
         numpy = np.random.RandomState(int(words[1]))
-        return random.Random(int(words[0])).getstate(), numpy.get_state()
+        return random.Random(int(words[0])).getstate(), numpy.get_state()  # noqa: S311
 
     def _sequence(self, name: str, key: tuple[int, ...]) -> SeedSequence:
         return SeedSequence(self.seed, spawn_key=(zlib.crc32(name.encode()), *key))

@@ -37,9 +37,9 @@ class Task:
 
     def scale(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map actions (..., a) from [-1, 1] to the bounds of the environment; beyond them, clip."""
-        low, high = np.float32(self.action_low), np.float32(self.action_high)
-        scaled = (high + low) / 2 + (high - low) / 2 * actions
-        return np.clip(scaled, low, high).astype(np.float32)
+        low, high = np.array(self.action_low, np.float32), np.array(self.action_high, np.float32)
+        scaled: NDArray[np.float32] = np.clip((high + low) / 2 + (high - low) / 2 * actions, low, high)
+        return scaled
 
     def state_dict(self) -> dict[str, Any]:
         """Return the task in plain values."""

@@ -1,6 +1,6 @@
 """The loop: `vary`, `learn`, `evaluate`, `select`, and what every algorithm shares. Knows no file and no sink.
 
-    parents --vary--> candidates --learn--> candidates --evaluate--> evaluated --select--> parents
+parents --vary--> candidates --learn--> candidates --evaluate--> evaluated --select--> parents
 """
 
 from __future__ import annotations
@@ -227,7 +227,9 @@ class EvoRL(Generic[ConfigT]):
     def state_dict(self) -> dict[str, Any]:
         """Return everything named in `state`, in tensors and plain values."""
         attributes = {name: getattr(self, name) for name in self.state}
-        return {name: value.state_dict() if hasattr(value, "state_dict") else value for name, value in attributes.items()}
+        return {
+            name: value.state_dict() if hasattr(value, "state_dict") else value for name, value in attributes.items()
+        }
 
     @final
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -242,7 +244,7 @@ class EvoRL(Generic[ConfigT]):
             held = getattr(self, name, None)
             if name == "population" or isinstance(held, Population):
                 setattr(self, name, Population.from_state(state[name], self.identities))
-            elif hasattr(held, "load_state_dict"):
+            elif held is not None and hasattr(held, "load_state_dict"):
                 held.load_state_dict(state[name])
             else:
                 setattr(self, name, state[name])

@@ -25,8 +25,15 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
     return "\n".join(
-        ["usage: evorl COMMAND ...", "", "Evolutionary reinforcement learning.", "", *lines, "",
-         "evorl COMMAND --help says more; evorl train ALGORITHM --help lists every setting."]
+        [
+            "usage: evorl COMMAND ...",
+            "",
+            "Evolutionary reinforcement learning.",
+            "",
+            *lines,
+            "",
+            "evorl COMMAND --help says more; evorl train ALGORITHM --help lists every setting.",
+        ]
     )
 
 
@@ -47,8 +54,9 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     try:
         if words[0] not in COMMANDS:
-            raise ConfigError(f"command must be one of {', '.join(COMMANDS)}, got {words[0]!r}"
-                              f"{nearest(words[0], COMMANDS)}")
+            raise ConfigError(
+                f"command must be one of {', '.join(COMMANDS)}, got {words[0]!r}{nearest(words[0], COMMANDS)}"
+            )
         importlib.import_module(f"evorl.cli.{words[0]}").run(words[1:])
     except EvorlError as error:
         print(f"evorl: {error}", file=sys.stderr)

@@ -24,11 +24,12 @@ def parse(kind: type[Parsed], words: Sequence[str], prog: str, description: str,
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(kind, args=list(words), prog=prog, description=description, default=default)
+            parsed: Parsed = tyro.cli(kind, args=list(words), prog=prog, description=description, default=default)
     except SystemExit as end:
         if end.code in (0, None):
             raise
         raise ConfigError(one_line(complaint.getvalue())) from None
+    return parsed
 
 
 def one_line(boxed: str) -> str:

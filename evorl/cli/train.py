@@ -34,8 +34,10 @@ def run(words: Sequence[str]) -> None:
     """Train, or resume, as the command line says; print where the run is and its result."""
     if not words or words[0].startswith("-"):
         if {"-h", "--help"} & set(words):
-            print(f"usage: evorl train ALGORITHM --env-id ID ...\n\nalgorithms: {', '.join(registry.installed())}\n\n"
-                  "evorl train ALGORITHM --help lists every setting.")
+            print(
+                f"usage: evorl train ALGORITHM --env-id ID ...\n\nalgorithms: {', '.join(registry.installed())}\n\n"
+                "evorl train ALGORITHM --help lists every setting."
+            )
             return
         raise ConfigError(f"algorithm must be one of {', '.join(registry.installed())}, got none")
     algorithm, config, running, options = settle(words)
@@ -88,4 +90,3 @@ def _defaults(algorithm: type[EvoRL[Any]], preset: str, stored: Mapping[str, Any
     if stored["algorithm"] != found:
         raise ConfigError(f"--resume must be given a run of {found}, got one of {stored['algorithm']}")
     return from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
-

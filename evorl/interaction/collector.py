@@ -92,7 +92,14 @@ class Collector:
         ended = np.flatnonzero(terminated | truncated)
         self._in_episode[ended] = False
         self.ledger.episodes += len(ended)
-        columns = (before, actions, np.float32(rewards), self._observations, np.float32(terminated), np.arange(len(rows)))
+        columns = (
+            before,
+            actions,
+            np.float32(rewards),
+            self._observations,
+            np.float32(terminated),
+            np.arange(len(rows)),
+        )
         return Collected(Transitions(*map(torch.from_numpy, columns)), ended.tolist(), self._returns[ended])
 
     def _start(self, rows: Sequence[int], generation: int) -> None:

@@ -96,5 +96,3 @@ def _by_member(steps: list[tuple[NDArray[np.generic], ...]]) -> Transitions:
     order = np.argsort(columns[-1], kind="stable")
     observations, actions, rewards, following, terminated, members = (torch.from_numpy(c[order]) for c in columns)
     return Transitions(observations, actions, rewards.float(), following, terminated.float(), members)
-
-

@@ -26,9 +26,7 @@ class Replay:
         device: where the storage lives.
     """
 
-    def __init__(
-        self, rings: int, capacity: int, observation_size: int, action_size: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, rings: int, capacity: int, observation_size: int, action_size: int, device: str = "cpu") -> None:
         require_at_least("rings", rings, 1)
         require_at_least("capacity", capacity, 1)
         self.capacity = capacity
@@ -56,7 +54,7 @@ class Replay:
             return
         if t.members is None:
             raise ValueError("transitions must name their members for a replay with a ring each, got members=None")
-        for ring in t.members.unique().tolist():
+        for ring in sorted(set(t.members.tolist())):
             self._write(ring, records[t.members == ring])
 
     def _write(self, ring: int, records: Tensor) -> None:
@@ -89,7 +87,7 @@ class Replay:
         """Return the transitions at `places` (n, b) of each member's ring: tensors (n, b, ...)."""
         rings = torch.arange(len(places)) if len(self._added) > 1 else torch.zeros(len(places), dtype=torch.int64)
         records = self._records[rings[:, None], places]
-        observations, actions, rewards, following, terminated = records.split(self._widths, dim=-1)
+        observations, actions, rewards, following, terminated = torch.split(records, self._widths, dim=-1)
         return Transitions(observations, actions, rewards[..., 0], following, terminated[..., 0])
 
     def state_dict(self) -> dict[str, Any]:

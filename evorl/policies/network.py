@@ -115,7 +115,7 @@ class MLP:
         """
         if len(params) == 1 and len(inputs) > 1:
             return self(params, inputs.flatten(0, 1)[None]).view(*inputs.shape[:2], -1)
-        tensors = iter(params.split(self._lengths, dim=1))
+        tensors = iter(torch.split(params, self._lengths, dim=1))
         hidden, layers = inputs, len(self.config.hidden_sizes)
         for block in self.layout:
             if block.kind == "weight":

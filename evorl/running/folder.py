@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -102,14 +101,18 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` to a temporary file and rename it to `path`."""
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+    temporary.replace(path)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions on which the numbers of a run depend."""
+    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {**found, "evorl": evorl.__version__, "python": platform.python_version(), "platform": platform.platform()}
 
 
 def versions() -> dict[str, str]:
-    """Return what a run depends on: package versions, Python, platform, commit of a source checkout, command."""
-    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    found |= {"evorl": evorl.__version__, "python": platform.python_version(), "platform": platform.platform()}
-    return {**found, "commit": _commit(), "command": " ".join(sys.argv)}
+    """Return the versions, the commit of a source checkout, and the command."""
+    return {**library_versions(), "commit": _commit(), "command": " ".join(sys.argv)}
 
 
 def _commit() -> str:

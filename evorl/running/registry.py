@@ -51,8 +51,9 @@ def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
         return own[name]
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
-        raise ConfigError(f"algorithm must be one of {', '.join(sorted(own | points))}, got {name!r}"
-                          f"{nearest(name, [*own, *points])}")
+        raise ConfigError(
+            f"algorithm must be one of {', '.join(sorted(own | points))}, got {name!r}{nearest(name, [*own, *points])}"
+        )
     found: type[EvoRL[Any]] = points[name].load()
     return found
 
@@ -95,4 +96,3 @@ def from_path(path: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
     if found is None:
         raise ConfigError(f"algorithm must be importable, got {path!r}: no {name} in {module}")
     return found
-

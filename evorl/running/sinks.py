@@ -100,10 +100,11 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
 
+        summaries = hparams(_flat(settings), {"test/return": 0.0, "final/return": 0.0})  # type: ignore[no-untyped-call]
         self._writer = SummaryWriter(str(folder), purge_step=purge_step, max_queue=100, flush_secs=10)
         self._writer.add_custom_scalars(_layout())
-        for summary in hparams(_flat(settings), {"test/return": 0.0, "final/return": 0.0}):
-            self._writer.file_writer.add_summary(summary)  # add_hparams would make a second run folder
+        for summary in summaries:  # add_hparams would make a second run folder
+            self._writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
     def write(self, record: Report) -> None:
         """Log a record."""
@@ -197,8 +198,15 @@ class Progress:
         self._last = time.monotonic()
         postfix = ", ".join(f"{label}={value}" for label, value in self._shown.items())
         meter = tqdm.format_meter(
-            self._latest, self._total, self._last - self._began, prefix=self._name, unit="step", unit_scale=True,
-            initial=self._start, postfix=postfix, ncols=0,
+            self._latest,
+            self._total,
+            self._last - self._began,
+            prefix=self._name,
+            unit="step",
+            unit_scale=True,
+            initial=self._start,
+            postfix=postfix,
+            ncols=0,
         )
         print(meter, file=self._lines, flush=True)
 

@@ -10,6 +10,7 @@ from evorl.envs import GymnasiumEnvs
 from evorl.interaction import Episodes
 from evorl.policies import Policy
 from evorl.population import Population
+from evorl.running.answer import Answer
 from evorl.streams import Streams
 from evorl.task import Task
 
@@ -41,3 +42,12 @@ class Tester:
     def close(self) -> None:
         """Free the environments."""
         self._envs.close()
+
+
+def test_answer(answer: Answer, episodes: int) -> NDArray[np.float64]:
+    """Return the undiscounted returns (episodes,) of an answer on the test starts of its run."""
+    tester = Tester(answer.task, answer.policy, answer.seed, Ledger())
+    try:
+        return tester.test(answer.member, episodes)
+    finally:
+        tester.close()

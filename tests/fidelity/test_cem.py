@@ -19,7 +19,7 @@ class Recorded:
         self.draws = iter(TRACE["half_normals"])
 
     def standard_normal(self, shape: tuple[int, int]) -> np.ndarray:
-        draw = next(self.draws)
+        draw: np.ndarray = next(self.draws)
         assert draw.shape == shape
         return draw
 

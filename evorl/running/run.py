@@ -1,30 +1,22 @@
-"""One run, from its config to its answer: generations, tests, checkpoints, sinks."""
+"""A run under way, and how it is to be carried out."""
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
-import torch
 
-from evorl.errors import ConfigError, Interrupted, RunFolderError, require_at_least
+from evorl.errors import ConfigError, Interrupted, require_at_least
 from evorl.population import Identities, Population
-from evorl.running import answer, checkpoint, registry
-from evorl.running.folder import RunFolder, folder_name, versions, write_json
-from evorl.running.settings import differences, from_plain, to_plain
+from evorl.running import answer, checkpoint
+from evorl.running.folder import RunFolder, library_versions
+from evorl.running.interrupts import interrupts
 from evorl.running.sinks import Csv, Progress, Sink, TensorBoard
 from evorl.running.testing import Tester
-from evorl.template import Config, EvoRL, Report
+from evorl.template import EvoRL, Report
 
 UNKNOWN = float("nan")
 
@@ -75,84 +67,17 @@ class Result:
     steps: int
 
 
-def train(
-    config: Config,
-    running: Running | None = None,
-    *,
-    algorithm: type[EvoRL[Any]] | None = None,
-    imports: Sequence[str] = (),
-    overwrite: bool = False,
-) -> Result:
-    """Run an algorithm until its budget is spent.
+class Run:
+    """A run under way: turns the loop, tests, tells the sinks, writes checkpoints.
 
     Args:
-        config: settings of the algorithm.
+        algorithm: as begun, or as restored.
         running: how to carry it out.
-        algorithm: the class, if it is not the installed one of this config.
-        imports: modules that a resumed run must import first; they register environments or algorithms.
-        overwrite: replace a run that is in the folder already.
-
-    Raises:
-        ConfigError: a setting cannot work; nothing was written.
-        RunFolderError: a run is in the folder already.
-        EnvironmentFault: an environment failed; the last checkpoint stands.
-        Interrupted: the user ended the run after a generation; it can be resumed.
+        folder: where everything goes.
+        stored: what `config.json` holds.
+        began: `time.monotonic()` when this piece of the run began.
+        content: the checkpoint it goes on from; None to begin.
     """
-    running = running or Running()
-    algorithm = algorithm or registry.of_config(config)
-    name = folder_name(config.env_id, config.env_kwargs, algorithm.name, config.seed, running.tag)
-    folder = RunFolder(Path(running.runs) / name)
-    stored = {
-        "algorithm": registry.path_of(algorithm),
-        "name": algorithm.name,
-        "imports": list(imports),
-        "config": to_plain(config),
-        "running": to_plain(running),
-    }
-    torch.set_num_threads(running.num_threads)
-    began = time.monotonic()
-    run = algorithm(config)
-    folder.create(stored, overwrite)
-    return _Run(run, running, folder, stored, began).go()
-
-
-def resume(run: str | Path, expected: dict[str, Any] | None = None) -> Result:
-    """Go on with the interrupted run in the folder `run`, as if it had never been cut.
-
-    Args:
-        run: the run folder.
-        expected: what `config.json` must hold under the given keys; None to take it as it is.
-
-    Raises:
-        RunFolderError: there is nothing to resume, or it is of another class, version or config, cut or altered.
-    """
-    folder = RunFolder(Path(run))
-    stored = folder.read_config()
-    del stored["format"]
-    for found in differences({key: stored[key] for key in expected}, expected) if expected else []:
-        raise RunFolderError(f"--resume must find the settings it is given, got {found}")
-    if folder.finished:
-        raise RunFolderError(f"run must be unfinished to be resumed, got {folder.path}, which is finished")
-    content = checkpoint.read(folder.checkpoint)
-    for found in differences(content["stored"], stored):
-        raise RunFolderError(f"{folder.checkpoint} must be of the same run as config.json, got {found}")
-    ours = {name: version for name, version in versions().items() if name not in ("commit", "command")}
-    for found in differences(content["versions"], ours):
-        raise RunFolderError(f"--resume needs the versions the run began with, got {found}")
-    algorithm = registry.from_path(stored["algorithm"], stored["imports"])
-    config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
-    torch.set_num_threads(running.num_threads)
-    began = time.monotonic()
-    restored = algorithm(config, content["state"])
-    if not restored.exact:
-        write_json(folder.versions, {**json.loads(folder.versions.read_text()), "exact": False})
-        print(f"{folder.path}: {config.env_id} does not repeat itself; new episodes begin, the run is marked exact: false",
-              file=sys.stderr)
-    return _Run(restored, running, folder, stored, began, content).go()
-
-
-class _Run:
-    """A run under way."""
 
     def __init__(
         self,
@@ -185,7 +110,7 @@ class _Run:
             TensorBoard(self.folder.path, settings, purge_step=steps + 1 if self.resumed else None),
         ]
         if self.running.progress:
-            name = str(self.folder.path.relative_to(self.running.runs))
+            name = "/".join(self.folder.path.parts[-3:])
             sinks.append(Progress(name, self.algorithm.config.total_timesteps, steps))
         return sinks
 
@@ -193,8 +118,7 @@ class _Run:
         """Turn the loop until the budget is spent, then test and save the answer."""
         try:
             if not self.algorithm.finished:
-                self._turn()
-                self._end()
+                self._end(self._turn())
             answer.save(self.folder, self.stored, self.answer, self.algorithm.task)
             return Result(self.folder.path, self.final_return, self.answer_steps)
         finally:
@@ -203,15 +127,15 @@ class _Run:
             self.tester.close()
             self.algorithm.close()
 
-    def _turn(self) -> None:
-        with _interrupts() as interrupted:
+    def _turn(self) -> Report:
+        """Turn the loop until the budget is spent; return the last record, which is not written yet."""
+        with interrupts() as interrupted:
             if not self.resumed:
                 self._write(self._test({}))
-            while not self.algorithm.finished:
+            while True:
                 record = self._generation()
                 if self.algorithm.finished:
-                    self.last_record = record
-                    return
+                    return record
                 self._write({**record, "final/return": UNKNOWN, "final/return_std": UNKNOWN})
                 if interrupted():
                     self._save()
@@ -253,23 +177,27 @@ class _Run:
         for sink in self.sinks:
             sink.write({**position, **record})
 
-    def _end(self) -> None:
-        """Test the answer, write the last row and the last checkpoint."""
+    def _end(self, record: Report) -> None:
+        """Test the answer, write the last record and the last checkpoint."""
         final = np.array([UNKNOWN])
         if self.test_interval:
             final = self.tester.test(self.answer, self.running.final_episodes)
         self.final_return = float(final.mean())
         last = {"final/return": self.final_return, "final/return_std": float(final.std())}
-        self._write({**self.last_record, **last, "budget/test_steps": self.ledger.steps["test"]})
+        self._write({**record, **last, "budget/test_steps": self.ledger.steps["test"]})
         self._save()
+
+    def _flush(self) -> int:
+        """Bring what the sinks took to the disk; return the length of `progress.csv`."""
+        return max(sink.flush() for sink in self.sinks)
 
     def _save(self) -> None:
         """Write a checkpoint; what the sinks took before it is on the disk first."""
         self.ledger.seconds = time.monotonic() - self.clock
-        cut = [sink.flush() for sink in self.sinks][0]
+        cut = self._flush()
         content = {
             "stored": self.stored,
-            "versions": {name: v for name, v in versions().items() if name not in ("commit", "command")},
+            "versions": library_versions(),
             "state": self.algorithm.state_dict(),
             "answer": self.answer.state_dict(),
             "answer_steps": self.answer_steps,
@@ -278,24 +206,3 @@ class _Run:
         }
         checkpoint.save(self.folder.checkpoint, content)
         self.saved = time.monotonic()
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C only be noted; the second interrupts at once. Yields whether there was one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    noted: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if noted:
-            raise KeyboardInterrupt
-        noted.append(number)
-        print("\nending after this generation; Ctrl-C again ends at once", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(noted)
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,33 @@
+"""`evorl list`: the algorithms that are installed, read off their sources without importing them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from evorl.errors import ConfigError
+from evorl.running.registry import installed
+
+
+def run(words: Sequence[str]) -> None:
+    """Print a line for each algorithm."""
+    if {"-h", "--help"} & set(words):
+        print("usage: evorl list\n\nThe algorithms that are installed.")
+        return
+    if words:
+        raise ConfigError(f"list takes no further words, got {words[0]!r}")
+    found = installed()
+    width = max(map(len, found))
+    for name, path in sorted(found.items()):
+        print(f"{name:<{width}}  {_summary(path)}")
+
+
+def _summary(path: str) -> str:
+    """Return the first line of what the module of `module:class` says of itself."""
+    spec = importlib.util.find_spec(path.partition(":")[0])
+    if spec is None or spec.origin is None:
+        return f"not importable: {path}"
+    documented = ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or ""
+    return documented.partition("\n")[0]

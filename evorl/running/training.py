@@ -1,0 +1,94 @@
+"""Beginning a run, and going on with one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evorl.errors import RunFolderError
+from evorl.running import checkpoint, registry
+from evorl.running.folder import RunFolder, folder_name, library_versions, write_json
+from evorl.running.run import Result, Run, Running
+from evorl.running.settings import differences, from_plain, to_plain
+from evorl.template import Config, EvoRL
+
+
+def train(
+    config: Config,
+    running: Running | None = None,
+    *,
+    algorithm: type[EvoRL[Any]] | None = None,
+    imports: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Result:
+    """Run an algorithm until its budget is spent.
+
+    Args:
+        config: settings of the algorithm.
+        running: how to carry it out.
+        algorithm: the class, if it is not the installed one of this config.
+        imports: modules that a resumed run must import first; they register environments or algorithms.
+        overwrite: replace a run that is in the folder already.
+
+    Raises:
+        ConfigError: a setting cannot work; nothing was written.
+        RunFolderError: a run is in the folder already.
+        EnvironmentFault: an environment failed; the last checkpoint stands.
+        Interrupted: the user ended the run after a generation; it can be resumed.
+    """
+    running = running or Running()
+    algorithm = algorithm or registry.of_config(config)
+    name = folder_name(config.env_id, config.env_kwargs, algorithm.name, config.seed, running.tag)
+    folder = RunFolder(Path(running.runs) / name)
+    stored = {
+        "algorithm": registry.path_of(algorithm),
+        "name": algorithm.name,
+        "imports": list(imports),
+        "config": to_plain(config),
+        "running": to_plain(running),
+    }
+    torch.set_num_threads(running.num_threads)
+    began = time.monotonic()
+    run = algorithm(config)
+    folder.create(stored, overwrite)
+    return Run(run, running, folder, stored, began).go()
+
+
+def resume(run: str | Path, expected: dict[str, Any] | None = None) -> Result:
+    """Go on with the interrupted run in the folder `run`, as if it had never been cut.
+
+    Args:
+        run: the run folder.
+        expected: what `config.json` must hold under the given keys; None to take it as it is.
+
+    Raises:
+        RunFolderError: there is nothing to resume, or it is of another class, version or config, cut or altered.
+    """
+    folder = RunFolder(Path(run))
+    stored = folder.read_config()
+    del stored["format"]
+    for found in differences({key: stored[key] for key in expected}, expected) if expected else []:
+        raise RunFolderError(f"--resume must find the settings it is given, got {found}")
+    if folder.finished:
+        raise RunFolderError(f"run must be unfinished to be resumed, got {folder.path}, which is finished")
+    content = checkpoint.read(folder.checkpoint)
+    for found in differences(content["stored"], stored):
+        raise RunFolderError(f"{folder.checkpoint} must be of the same run as config.json, got {found}")
+    for found in differences(content["versions"], library_versions()):
+        raise RunFolderError(f"--resume needs the versions the run began with, got {found}")
+    algorithm = registry.from_path(stored["algorithm"], stored["imports"])
+    config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
+    torch.set_num_threads(running.num_threads)
+    began = time.monotonic()
+    restored = algorithm(config, content["state"])
+    if not restored.exact:
+        write_json(folder.versions, {**json.loads(folder.versions.read_text()), "exact": False})
+        told = f"{config.env_id} does not repeat itself; new episodes begin, and the run is marked exact: false"
+        print(f"{folder.path}: {told}", file=sys.stderr)
+    return Run(restored, running, folder, stored, began, content).go()
