@@ -16,8 +16,11 @@ from evorl.selection import best_first
 from evorl.task import Task
 from evorl.template import EvoRL, Report
 
-_PAPER = NetworkConfig(hidden_sizes=(400, 300))
-_QUICK = NetworkConfig(hidden_sizes=(64, 64))
+_PAPER, _QUICK = NetworkConfig(hidden_sizes=(400, 300)), NetworkConfig(hidden_sizes=(64, 64))
+
+
+def _with_rates_of_the_paper(critic: NetworkConfig, batch_size: int) -> TD3Config:
+    return TD3Config(critic=critic, batch_size=batch_size, actor_learning_rate=1e-3, critic_learning_rate=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +63,10 @@ class TD3(EvoRL[Config]):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
         "common": {},
-        "paper": {
-            "network": _PAPER,
-            "learner": TD3Config(critic=_PAPER, batch_size=100, actor_learning_rate=1e-3, critic_learning_rate=1e-3),
-        },
+        "paper": {"network": _PAPER, "learner": _with_rates_of_the_paper(_PAPER, batch_size=100)},
         "quick": {
             "network": _QUICK,
-            "learner": TD3Config(critic=_QUICK, batch_size=128, actor_learning_rate=1e-3, critic_learning_rate=1e-3),
+            "learner": _with_rates_of_the_paper(_QUICK, batch_size=128),
             "warmup_steps": 1_000,
         },
     }
@@ -83,15 +83,9 @@ class TD3(EvoRL[Config]):
         capacity = min(config.replay_size, -(-config.total_timesteps // n))
         self.replay = Replay(n, capacity, task.observation_size, task.action_size, config.device)
         self.collector = Collector(self.envs, n, task, self.policy, self.streams, self.ledger)
-        self.training = OffPolicy(
-            learning.TD3(task, self.policy.network, config.learner),
-            self.collector,
-            self.replay,
-            self.streams,
-            self.ledger,
-            config.warmup_steps,
-            config.updates_per_step,
-        )
+        learner = learning.TD3(task, self.policy.network, config.learner)
+        counted = self.collector, self.replay, self.streams, self.ledger
+        self.training = OffPolicy(learner, *counted, config.warmup_steps, config.updates_per_step)
 
     def initialise(self) -> Population:
         """Fresh members, each with a learner of its own."""

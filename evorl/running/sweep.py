@@ -37,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: `skipped`, `finished`, `resumed` or `failed`, and the last line it printed."""
+    """What became of a job: `begun`, then `skipped`, `finished`, `resumed` or `failed`, and a line to go with it."""
 
     job: Job
     how: str
@@ -55,11 +55,11 @@ def sweep(jobs: Sequence[Job], workers: int, tell: Callable[[Outcome], None]) ->
     Args:
         jobs: what to run.
         workers: processes at a time.
-        tell: called with each outcome when it is there.
+        tell: called when a job begins, and with its outcome when it is there.
     """
     outcomes = []
     with ThreadPoolExecutor(workers) as threads:
-        futures = [threads.submit(_run, job) for job in jobs]
+        futures = [threads.submit(_run, job, tell) for job in jobs]
         try:
             for future in as_completed(futures):
                 outcomes.append(future.result())
@@ -70,13 +70,14 @@ def sweep(jobs: Sequence[Job], workers: int, tell: Callable[[Outcome], None]) ->
     return outcomes
 
 
-def _run(job: Job) -> Outcome:
+def _run(job: Job, tell: Callable[[Outcome], None]) -> Outcome:
     if job.folder.finished:
         return Outcome(job, "skipped", "finished already")
     words = job.words()
     how = "resumed" if "--resume" in words else "finished"
     job.folder.path.parent.mkdir(parents=True, exist_ok=True)
     log = log_of(job)
+    tell(Outcome(job, "begun", f"follow it in {log}"))
     with log.open("a") as file:
         process = subprocess.run(words, stdout=file, stderr=file, stdin=subprocess.DEVNULL, check=False)
     lines = log.read_text().strip().splitlines() or [""]

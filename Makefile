@@ -1,0 +1,47 @@
+# make demo and make test need nothing but Python 3.11 or later: they make .venv and install into it.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+DEMO    = runs/demo
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test test-all lint format clean
+
+help:
+	@echo "make demo      train CEM and TD3 on small tasks, compare them, draw the curves"
+	@echo "make test      the tests, in a few minutes"
+	@echo "make test-all  and the long ones"
+	@echo "make lint      ruff and mypy"
+	@echo "make format    let ruff lay out the code"
+	@echo "make clean     remove .venv and $(DEMO)"
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/evorl sweep --algorithms td3 cem --env-ids Pendulum-v1 --seeds 2 --total-timesteps 30000 \
+		--preset quick --workers 2 --runs $(DEMO)
+	$(BIN)/evorl sweep --algorithms cem --env-ids HalfCheetah-v5 --seeds 2 --total-timesteps 300000 \
+		--workers 2 --runs $(DEMO)
+	$(BIN)/evorl compare $(DEMO)
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -q
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,144 @@
+"""The comparison: every group of a task at equal environment steps."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evorl.analysis.reading import Group, read_runs
+from evorl.analysis.statistics import Estimate, Reference, equivalence, iqm
+
+#: Points of the common grid on which curves are compared.
+POINTS = 61
+
+
+@dataclass(frozen=True)
+class Row:
+    """One group in the table.
+
+    Attributes:
+        group: its runs.
+        steps: environment steps at which all groups of the task are compared.
+        scores: (seeds,) the score of each seed.
+        mean: of the scores.
+        std: of the scores, as a sample.
+        iqm: of the scores.
+        grid: (p,) environment steps.
+        curve: of the test returns on the grid, (p,).
+        p_equivalent: of the two one-sided tests against the reference; NaN without one.
+    """
+
+    group: Group
+    steps: int
+    scores: NDArray[np.float64]
+    mean: float
+    std: float
+    iqm: Estimate
+    grid: NDArray[np.float64]
+    curve: Estimate
+    p_equivalent: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows, task by task, best first, and the unfinished runs that were left out."""
+
+    rows: tuple[Row, ...]
+    unfinished: tuple[Path, ...]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks, in alphabetical order."""
+        return sorted({row.group.task for row in self.rows})
+
+    def of(self, task: str) -> list[Row]:
+        """Return the rows of a task, best first."""
+        return [row for row in self.rows if row.group.task == task]
+
+    def table(self) -> str:
+        """Return the table as Markdown, with what the numbers mean below it."""
+        heads = ["task", "algorithm", "seeds", "steps", "mean", "std", "IQM", "95 % interval", "preset"]
+        referred = any(not np.isnan(row.p_equivalent) for row in self.rows)
+        lines = [[*heads, "p (equivalent)"] if referred else heads]
+        for row in self.rows:
+            interval = f"{row.iqm.low:.1f} to {row.iqm.high:.1f}" if len(row.scores) > 1 else "one seed"
+            cells = [row.group.task, row.group.label, str(len(row.scores)), f"{row.steps:,}", f"{row.mean:.1f}"]
+            cells += [f"{row.std:.1f}", f"{row.iqm.value:.1f}", interval, str(row.group.settings["preset"])]
+            lines.append([*cells, f"{row.p_equivalent:.2g}"] if referred else cells)
+        left_out = "".join(f"\nLeft out, unfinished: {path}" for path in self.unfinished)
+        return f"{markdown(lines)}\n\n{self._meaning()}{left_out}"
+
+    def _meaning(self) -> str:
+        finals = {row.steps == curve.budget for row in self.rows for curve in row.group.curves}
+        score = "the mean return of the final test" if finals == {True} else "the test return at the common steps"
+        return (
+            f"A seed's score is {score}; steps are environment steps of all members together. IQM: interquartile mean "
+            "over seeds, with its bootstrap interval."
+        )
+
+    def write_csv(self, path: Path) -> None:
+        """Write a line for each seed: task, algorithm, seed, steps, score."""
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["task", "algorithm", "preset", "seed", "steps", "score"])
+            for row in self.rows:
+                for curve, score in zip(row.group.curves, row.scores, strict=True):
+                    config = curve.settings["config"]
+                    label, preset = row.group.label, config["preset"]
+                    writer.writerow([row.group.task, label, preset, config["seed"], row.steps, round(score, 3)])
+
+    def write_curves(self, path: Path) -> None:
+        """Write a line for each test of each seed: task, algorithm, seed, steps, return."""
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["task", "algorithm", "seed", "steps", "test_return"])
+            for row in self.rows:
+                for curve in row.group.curves:
+                    at = [row.group.task, row.group.label, curve.settings["config"]["seed"]]
+                    tests = zip(curve.steps, curve.returns, strict=True)
+                    writer.writerows([*at, int(steps), round(value, 3)] for steps, value in tests)
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Return a table, its first line the heads, with aligned columns."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    padded = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    rule = "|".join("-" * (width + 2) for width in widths)
+    return "\n".join([f"| {padded[0]} |", f"|{rule}|", *(f"| {line} |" for line in padded[1:])])
+
+
+def compare(
+    folders: Iterable[str | Path], reference: Reference | None = None, margin: float = float("nan")
+) -> Comparison:
+    """Compare all finished runs in `folders` and below, each task at the steps that all its runs reached.
+
+    Args:
+        folders: run folders, or folders that hold them.
+        reference: a published result to test every row against.
+        margin: the largest difference from it that counts as none.
+
+    Raises:
+        RunFolderError: there is no finished run, or seeds of one group differ in more than their seed.
+    """
+    groups, unfinished = read_runs(list(folders))
+    rows = []
+    for task in sorted({group.task for group in groups}):
+        of_task = [group for group in groups if group.task == task]
+        reached = min(min(curve.budget, int(curve.steps[-1])) for group in of_task for curve in group.curves)
+        rows += sorted((_row(group, reached, reference, margin) for group in of_task), key=lambda row: -row.mean)
+    return Comparison(tuple(rows), tuple(unfinished))
+
+
+def _row(group: Group, steps: int, reference: Reference | None, margin: float) -> Row:
+    grid = np.linspace(0, steps, POINTS)
+    returns = np.stack([np.interp(grid, curve.steps, curve.returns) for curve in group.curves])
+    ended = all(curve.budget == steps for curve in group.curves)
+    scores = np.array([curve.final for curve in group.curves]) if ended else returns[:, -1]
+    std = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
+    tested = equivalence(scores, reference, margin) if reference else float("nan")
+    return Row(group, steps, scores, float(scores.mean()), std, iqm(scores), grid, iqm(returns), tested)

@@ -1,0 +1,2 @@
+from support import ORACLE
+x: str = ORACLE

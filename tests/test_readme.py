@@ -1,0 +1,48 @@
+"""The README does what it says: its blocks run as they stand."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import evorl
+from evorl import cli
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_there_are_three_blocks_of_at_most_ten_lines() -> None:
+    assert [language for language, _ in BLOCKS] == ["python", "sh", "python"]
+    assert all(len(block.strip().splitlines()) <= 10 for _, block in BLOCKS)
+
+
+def test_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(BLOCKS[0][1], names)  # noqa: S102
+    assert evorl.load(tmp_path / "runs/Pendulum-v1/cem/s0").act([1.0, 0.0, 0.0]) == names["action"]
+
+
+def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in BLOCKS[1][1].strip().splitlines():
+        words = shlex.split(line)
+        assert words[0] == "evorl"
+        cli.main(words[1:])
+    printed = capsys.readouterr().out
+    assert "| Pendulum-v1 | td3 " in printed
+    assert "over 20 episodes" in printed
+    assert (tmp_path / "runs/_summary/comparison.png").stat().st_size > 10_000
+
+
+def test_write_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, type[evorl.EvoRL[evorl.Config]]] = {}
+    exec(BLOCKS[2][1], names)  # noqa: S102
+    config = evorl.Config(env_id="Pendulum-v1", total_timesteps=10_000)
+    evorl.check_algorithm(names["HillClimber"], config)
+    run = evorl.train(config, algorithm=names["HillClimber"])
+    assert run.folder == Path("runs/Pendulum-v1/hill-climber/s0")
+    assert run.steps == 10_000
