@@ -82,7 +82,7 @@ class TD3(EvoRL[Config]):
         config, task, n = self.config, self.task, self.config.population_size
         capacity = min(config.replay_size, -(-config.total_timesteps // n))
         self.replay = Replay(n, capacity, task.observation_size, task.action_size, config.device)
-        self.collector = Collector(self.envs, n, task, self.policy, self.streams, self.ledger)
+        self.collector = Collector(self.make_envs(n), n, task, self.policy, self.streams, self.ledger)
         learner = learning.TD3(task, self.policy.network, config.learner)
         counted = self.collector, self.replay, self.streams, self.ledger
         self.training = OffPolicy(learner, *counted, config.warmup_steps, config.updates_per_step)

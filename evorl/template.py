@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from evorl.budget import Ledger
-from evorl.envs import GymnasiumEnvs, describe
+from evorl.envs import MemberEnvs, describe, make
 from evorl.errors import ConfigError, nearest, require_at_least
 from evorl.evaluation import evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
@@ -108,8 +108,8 @@ class EvoRL(Generic[ConfigT]):
         self.policy = self.make_policy(config, self.task)
         self.identities = Identities()
         self.streams, self.ledger = Streams(config.seed), Ledger()
-        self.envs = GymnasiumEnvs(self.task, config.population_size)
-        self.episodes = Episodes(self.envs, self.policy, self.ledger)
+        self._envs: list[MemberEnvs] = []
+        self.episodes = Episodes(self.make_envs(config.population_size), self.policy, self.ledger)
         self.generation = 0
         self.replay: Replay | None = None
         self._check_budget()
@@ -212,6 +212,12 @@ class EvoRL(Generic[ConfigT]):
         return evaluate_by_episodes(candidates, self.episodes, self.streams, self.generation, trials, self.replay)
 
     @final
+    def make_envs(self, n: int) -> MemberEnvs:
+        """Return `n` environments of the task; they are closed with the run."""
+        self._envs.append(make(self.task, n))
+        return self._envs[-1]
+
+    @final
     def fresh(self, n: int) -> Population:
         """Return `n` new members with parameters drawn from each row's stream `initialise`."""
         params = self.policy.network.init(self.streams.rows("initialise", range(n)))
@@ -251,7 +257,8 @@ class EvoRL(Generic[ConfigT]):
 
     def close(self) -> None:
         """Free the environments."""
-        self.envs.close()
+        for envs in self._envs:
+            envs.close()
 
 
 def _describe_members(tag: str, what: str, values: Tensor) -> Report:

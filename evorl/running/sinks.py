@@ -137,13 +137,13 @@ class TensorBoard:
 def _layout() -> dict[str, dict[str, list[str | list[str]]]]:
     return {
         "comparison": {
-            "test return": ["Multiline", ["test/return"]],
-            "training return": ["Multiline", ["train/return/mean"]],
+            "test return": ["Multiline", ["test/return$"]],
+            "training return": ["Multiline", ["train/return/mean$"]],
         },
         "population": {
             "fitness: mean, worst to best": ["Margin", ["fitness/mean", "fitness/worst", "fitness/best"]],
-            "fitness of members": ["Multiline", [rf"{MEMBERS}\d+/fitness"]],
-            "training return of members": ["Multiline", [rf"{MEMBERS}\d+/return"]],
+            "fitness of members": ["Multiline", [rf"{MEMBERS}\d+/fitness$"]],
+            "training return of members": ["Multiline", [rf"{MEMBERS}\d+/return$"]],
         },
     }
 

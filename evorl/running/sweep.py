@@ -81,7 +81,8 @@ def _run(job: Job, tell: Callable[[Outcome], None]) -> Outcome:
     with log.open("a") as file:
         process = subprocess.run(words, stdout=file, stderr=file, stdin=subprocess.DEVNULL, check=False)
     lines = log.read_text().strip().splitlines() or [""]
-    return Outcome(job, how if process.returncode == 0 else "failed", lines[-1])
+    line = lines[-1].removeprefix(f"{job.folder.path}: ")
+    return Outcome(job, how if process.returncode == 0 else "failed", line)
 
 
 def log_of(job: Job) -> Path:

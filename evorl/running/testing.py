@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evorl.budget import Ledger
-from evorl.envs import GymnasiumEnvs
+from evorl import envs
 from evorl.interaction import Episodes
 from evorl.policies import Policy
 from evorl.population import Population
@@ -29,7 +29,7 @@ class Tester:
     """
 
     def __init__(self, task: Task, policy: Policy, seed: int, ledger: Ledger) -> None:
-        self._envs = GymnasiumEnvs(task, AT_ONCE)
+        self._envs = envs.make(task, AT_ONCE)
         self._episodes = Episodes(self._envs, policy, ledger)
         self._streams = Streams(seed)
 
