@@ -22,9 +22,9 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/evorl sweep --algorithms td3 cem --env-ids Pendulum-v1 --seeds 2 --total-timesteps 30000 \
+	$(BIN)/evorl sweep --algorithms td3 cem --env-ids Pendulum-v1 --seeds 2 --total-timesteps 20000 \
 		--preset quick --workers 2 --runs $(DEMO)
-	$(BIN)/evorl sweep --algorithms cem --env-ids HalfCheetah-v5 --seeds 2 --total-timesteps 300000 \
+	$(BIN)/evorl sweep --algorithms cem --env-ids HalfCheetah-v5 --seeds 2 --total-timesteps 200000 \
 		--workers 2 --runs $(DEMO)
 	$(BIN)/evorl compare $(DEMO)
 

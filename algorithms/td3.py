@@ -14,7 +14,7 @@ from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, Policy
 from evorl.population import Population
 from evorl.selection import best_first
 from evorl.task import Task
-from evorl.template import EvoRL, Report
+from evorl.template import EvoRL
 
 _PAPER, _QUICK = NetworkConfig(hidden_sizes=(400, 300)), NetworkConfig(hidden_sizes=(64, 64))
 
@@ -100,10 +100,6 @@ class TD3(EvoRL[Config]):
         """The member with the best recent training returns."""
         return self.population[best_first(self.population.traits["recent_returns"].nanmean(dim=1))[:1]]
 
-    def report(self, evaluated: Population) -> Report:
-        """Return the losses, averaged over members and the interval."""
-        return {f"loss/{part}": evaluated.traits[f"loss.{part}"].nanmean().item() for part in ("critic", "actor")}
-
     @classmethod
     def generation_steps(cls, config: Config, task: Task) -> int:
         """Every member takes an interval of steps."""
@@ -111,6 +107,6 @@ class TD3(EvoRL[Config]):
 
 
 if __name__ == "__main__":
-    from evorl.cli import main
+    from evorl.cli import script
 
-    main(["train", TD3.name])
+    script(TD3.name)

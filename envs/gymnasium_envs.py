@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -104,9 +104,9 @@ class GymnasiumEnvs:
             self._envs[row], self._elapsed[row] = environment, 0
             try:
                 observation, _ = environment.reset(seed=int(seed))
+                observations[index] = np.ravel(observation)
             except Exception as error:
                 raise self._fault(row, f"reset raised {type(error).__name__}: {error}") from error
-            observations[index] = np.ravel(observation)
         self._check(rows, observations)
         return observations
 
@@ -117,23 +117,25 @@ class GymnasiumEnvs:
         rewards = np.empty(k)
         terminated, truncated = np.zeros(k, bool), np.zeros(k, bool)
         scaled = self.task.scale(actions)
+        for row in rows:
+            if self._envs[row] is None:
+                raise RuntimeError(f"row {row} must be reset before it is stepped")
         for index, row in enumerate(rows):
-            observation, rewards[index], terminated[index], truncated[index] = self._step(row, scaled[index])
-            observations[index] = observation
+            try:
+                observation, rewards[index], terminated[index], truncated[index] = self._step(row, scaled[index])
+                observations[index] = np.ravel(observation)
+            except Exception as error:
+                raise self._fault(row, f"step raised {type(error).__name__}: {error}") from error
         self._check(rows, observations, rewards)
         return observations, rewards, terminated, truncated
 
-    def _step(self, row: int, action: NDArray[np.float32]) -> tuple[NDArray[Any], float, bool, bool]:
-        environment = self._envs[row]
-        if environment is None:
-            raise RuntimeError(f"row {row} must be reset before it is stepped")
+    def _step(self, row: int, action: NDArray[np.float32]) -> tuple[Any, Any, bool, bool]:
         self._elapsed[row] += 1
-        action = action.reshape(environment.action_space.shape or ())
-        try:
-            observation, reward, terminated, truncated, _ = environment.step(action)
-        except Exception as error:
-            raise self._fault(row, f"step raised {type(error).__name__}: {error}") from error
-        return np.ravel(observation), float(reward), terminated, truncated
+        environment = cast("gymnasium.Env[Any, Any]", self._envs[row])
+        observation, reward, terminated, truncated, _ = environment.step(
+            action.reshape(environment.action_space.shape or ())
+        )
+        return observation, reward, terminated, truncated
 
     def _check(
         self, rows: Sequence[int], observations: NDArray[np.float32], rewards: NDArray[np.float64] | None = None

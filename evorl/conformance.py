@@ -52,10 +52,10 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config) -> None:
         _require(tags is None or set(report) == tags, "report must have the same tags at every generation")
         _require(all(isinstance(value, int | float) for value in report.values()), "report must hold plain numbers")
         tags = set(report)
+    _require(_equal(before, _global_states()), "global random states must not be touched; use self.streams")
     _check_answer(run)
     _check_resume(algorithm, config, run)
     run.close()
-    _require(_equal(before, _global_states()), "global random states must not be touched; use self.streams")
 
 
 def _require(kept: bool, rule: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 class EvorlError(Exception):
@@ -40,8 +41,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def require_at_least(name: str, value: float, least: float) -> None:
-    """Raise ConfigError unless `value >= least`."""
-    if not value >= least:
+    """Raise ConfigError unless `value` is finite and at least `least`."""
+    if not (value >= least and math.isfinite(value)):
         raise ConfigError(f"{name} must be at least {least}, got {value}")
 
 
@@ -49,6 +50,15 @@ def require_above(name: str, value: float, bound: float) -> None:
     """Raise ConfigError unless `value` is finite and above `bound`."""
     if not (value > bound and math.isfinite(value)):
         raise ConfigError(f"{name} must be above {bound}, got {value}")
+
+
+def require_choices(settings: Any) -> None:
+    """Raise ConfigError unless every field of a dataclass that is one of a few words holds one of them."""
+    for name, hint in get_type_hints(type(settings)).items():
+        words = get_args(hint) if get_origin(hint) is Literal else ()
+        value = getattr(settings, name)
+        if words and value not in words:
+            raise ConfigError(f"{name} must be one of {', '.join(words)}, got {value!r}{nearest(str(value), words)}")
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:

@@ -155,12 +155,50 @@ class Population:
         if isinstance(rows, slice):
             return torch.arange(len(self), device=self.params.device)[rows]
         index = torch.as_tensor(rows, device=self.params.device)
-        return index.nonzero()[:, 0] if index.dtype == torch.bool else index.long()
+        if index.dtype == torch.bool:
+            if len(index) != len(self):
+                raise IndexError(f"rows must be a mask of {len(self)} members, got one of {len(index)}")
+            return index.nonzero()[:, 0]
+        if index.is_floating_point() and len(index):
+            raise IndexError(f"rows must be integers or a mask, got {index.dtype}")
+        return index.long()
 
     def descend(self, rows: Rows, origin: str) -> Population:
         """Return copies of `rows` with all traits, under new ids, with the donors' ids as parents."""
         donors = self[rows]
         return replace(donors, id=self.identities.take(len(donors)), parent=donors.id, origin=(origin,) * len(donors))
+
+    def put(self, rows: Sequence[int], individuals: Population) -> Population:
+        """Return this population with other individuals in the slots `rows`; they bring all their traits."""
+
+        def filled(column: Tensor, others: Tensor) -> Tensor:
+            return column.index_put((torch.as_tensor(rows, device=column.device),), others)
+
+        came = dict(zip(rows, individuals.origin, strict=True))
+        return replace(
+            self,
+            params=filled(self.params, individuals.params),
+            fitness=filled(self.fitness, individuals.fitness),
+            id=filled(self.id, individuals.id),
+            parent=filled(self.parent, individuals.parent),
+            origin=tuple(came.get(row, origin) for row, origin in enumerate(self.origin)),
+            traits={name: filled(trait, individuals.traits[name]) for name, trait in self.traits.items()},
+        )
+
+    def inject(self, row: int, donor: Population, origin: str, **traits: Tensor) -> Population:
+        """Return this population with the parameters of `donor`, one row, in the slot `row`, under the slot's id.
+
+        The donor becomes the parent; the fitness of the row is unknown. `traits` (1, ...) of the row are set.
+        """
+        injected = replace(
+            self[[row]],
+            params=donor.params,
+            fitness=torch.full((1,), torch.nan, dtype=torch.float64),
+            parent=donor.id,
+            origin=(origin,),
+            traits={**self[[row]].traits, **traits},
+        )
+        return self.put([row], injected)
 
     def with_params(self, params: Tensor, fitness: Tensor | None = None) -> Population:
         """Return these individuals with other parameters; their fitness is unknown unless it is given."""

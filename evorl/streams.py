@@ -42,13 +42,18 @@ class RowStreams:
         return _stack([g.standard_normal(shape, dtype=np.float32) for g in self.generators])
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Draw uniformly from [low, high): (n, *shape) float32."""
+        """Draw uniformly between low and high: (n, *shape) float32."""
         return _stack([g.random(shape, dtype=np.float32) for g in self.generators]) * (high - low) + low
 
     def integers(self, highs: Sequence[int], *shape: int) -> Tensor:
         """Draw uniformly from 0 to `highs[row] - 1`: (n, *shape) int64."""
         pairs = zip(self.generators, highs, strict=True)
         return _stack([g.integers(high, size=shape) for g, high in pairs])
+
+    def distinct(self, highs: Sequence[int], size: int) -> Tensor:
+        """Draw `size` different numbers from 0 to `highs[row] - 1`: (n, size) int64."""
+        pairs = zip(self.generators, highs, strict=True)
+        return _stack([g.choice(high, size=size, replace=False, shuffle=False) for g, high in pairs])
 
 
 def _stack(draws: list[Any]) -> Tensor:
@@ -67,6 +72,7 @@ class Streams:
         self.seed = seed
         self._live: dict[tuple[str, tuple[int, ...]], Generator] = {}
         self._global: dict[str, tuple[Any, Any]] = {}
+        self._active: set[str] = set()
 
     def episode_seed(self, name: str, *key: int) -> int:
         """Return the seed, 32 bits, of the episode `key`; it does not depend on any earlier draw."""
@@ -88,6 +94,9 @@ class Streams:
 
         DEAP's operators draw from Python's global state, and `deap.cma` from NumPy's.
         """
+        if name in self._active:
+            raise RuntimeError(f"the stream {name!r} stands in for the global state already")
+        self._active.add(name)
         before = random.getstate(), np.random.get_state()  # noqa: NPY002  the very state that is guarded
         python, numpy = self._global.get(name) or self._fresh_global(name)
         random.setstate(python)
@@ -95,6 +104,7 @@ class Streams:
         try:
             yield
         finally:
+            self._active.remove(name)
             self._global[name] = random.getstate(), np.random.get_state()  # noqa: NPY002
             random.setstate(before[0])
             np.random.set_state(before[1])  # noqa: NPY002

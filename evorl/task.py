@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tyro.constructors import PrimitiveConstructorSpec
+
+
+def _value(text: str) -> bool | int | float | str:
+    """Return the plain value that `text` spells, or else the text."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, bool | int | float) else text
+
+
+def _pairs(words: list[str]) -> dict[str, bool | int | float | str]:
+    for word in words:
+        if "=" not in word:
+            raise ValueError(f"name=value was needed, got {word!r}")
+    return {name: _value(text) for name, _, text in (word.partition("=") for word in words)}
+
+
+#: Arguments of an environment; on the command line, words name=value.
+Arguments = Annotated[
+    dict[str, bool | int | float | str],
+    PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[NAME=VALUE ...]",
+        instance_from_str=_pairs,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda kwargs: [f"{name}={value}" for name, value in kwargs.items()],
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from evorl.budget import Ledger
 from evorl.envs import MemberEnvs, describe, make
-from evorl.errors import ConfigError, nearest, require_at_least
+from evorl.errors import ConfigError, nearest, require_at_least, require_choices
 from evorl.evaluation import evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
 from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, Policy
-from evorl.population import Identities, Population
+from evorl.population import Identities, Population, Transitions
 from evorl.streams import Streams
-from evorl.task import Task
+from evorl.task import Arguments, Task
 
 #: Scalars of one generation, by tag; the same tags at every generation.
 Report = dict[str, float]
@@ -41,14 +43,15 @@ class Config:
     """Members."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The members' policy."""
-    env_kwargs: dict[str, int | float | bool | str] = field(default_factory=dict)
-    """Arguments of the environment, as pairs: name value."""
+    env_kwargs: Arguments = field(default_factory=dict)
+    """Arguments of the environment."""
     device: str = "cpu"
     """Where parameters live and learn."""
     preset: str = "published"
     """The named settings that these began as; from Python a label, made by `Algorithm.preset(name, ...)`."""
 
     def __post_init__(self) -> None:
+        require_choices(self)
         require_at_least("seed", self.seed, 0)
         require_at_least("total_timesteps", self.total_timesteps, 1)
         require_at_least("population_size", self.population_size, 1)
@@ -96,13 +99,23 @@ class EvoRL(Generic[ConfigT]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for base in getattr(cls, "__orig_bases__", ()):
-            cls.config_type = next((t for t in get_args(base) if isinstance(t, type)), cls.config_type)
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            for kind in get_args(base):
+                bound = kind.__bound__ if isinstance(kind, TypeVar) else kind
+                cls.config_type = bound if isinstance(bound, type) else cls.config_type
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
 
     @final
     def __init__(self, config: ConfigT, state: Mapping[str, Any] | None = None) -> None:
+        self._prepare(config)
+        if state is None:
+            self.population = self.initialise()
+        else:
+            self.load_state_dict(state)
+
+    @final
+    def _prepare(self, config: ConfigT) -> None:
         self.config = config
         self.task = describe(config.env_id, config.env_kwargs)
         self.policy = self.make_policy(config, self.task)
@@ -114,10 +127,18 @@ class EvoRL(Generic[ConfigT]):
         self.replay: Replay | None = None
         self._check_budget()
         self.build()
-        if state is None:
-            self.population = self.initialise()
-        else:
-            self.load_state_dict(state)
+
+    @classmethod
+    @final
+    def check(cls, config: ConfigT) -> None:
+        """Make all that a run needs, without stepping an environment.
+
+        Raises:
+            ConfigError: the environment or a setting cannot work.
+        """
+        prepared = cls.__new__(cls)
+        prepared._prepare(config)
+        prepared.close()
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> ConfigT:
@@ -192,6 +213,8 @@ class EvoRL(Generic[ConfigT]):
             report |= _describe_members("fitness", "fitness", evaluated.fitness)
         if "recent_returns" in evaluated.traits:
             report |= _describe_members("train/return", "return", evaluated.traits["recent_returns"].nanmean(dim=1))
+        losses = {name: trait for name, trait in evaluated.traits.items() if name.startswith("loss.")}
+        report |= {name.replace(".", "/"): trait.nanmean().item() for name, trait in losses.items()}
         return {**report, **self.report(evaluated), **self.ledger.report()}
 
     @property
@@ -207,9 +230,20 @@ class EvoRL(Generic[ConfigT]):
         return all(getattr(getattr(self, name), "exact", True) for name in self.state)
 
     @final
-    def play_fitness(self, candidates: Population, trials: int = 1) -> Population:
-        """Return the candidates with the mean return of `trials` fresh episodes each, stored in `replay` if any."""
-        return evaluate_by_episodes(candidates, self.episodes, self.streams, self.generation, trials, self.replay)
+    def play_fitness(self, candidates: Population, trials: int = 1, starts: str = "fitness") -> Population:
+        """Return the candidates with the mean return of `trials` fresh episodes each, stored in `replay` if any.
+
+        `starts` names the stream of the start states, so that two evaluations of one generation can differ in them.
+        """
+        keyed = self.generation, trials, starts
+        return evaluate_by_episodes(candidates, self.episodes, self.streams, *keyed, self.replay)
+
+    @final
+    def store(self, transitions: Transitions) -> None:
+        """Add transitions to the replay, and count them."""
+        if self.replay is not None:
+            self.replay.add(transitions)
+            self.ledger.stored += len(transitions)
 
     @final
     def make_envs(self, n: int) -> MemberEnvs:
@@ -218,6 +252,11 @@ class EvoRL(Generic[ConfigT]):
         return self._envs[-1]
 
     @final
+    def members(self, params: NDArray[Any], origin: str) -> Population:
+        """Return new members without parents, of parameters (n, d)."""
+        rows = torch.from_numpy(params.astype(np.float32)).to(self.config.device)
+        return Population.fresh(rows, self.identities, origin)
+
     def fresh(self, n: int) -> Population:
         """Return `n` new members with parameters drawn from each row's stream `initialise`."""
         params = self.policy.network.init(self.streams.rows("initialise", range(n)))

@@ -95,7 +95,7 @@ class Oracle(gymnasium.Env[Observation, Observation]):
 def register() -> None:
     """Make the oracle known to Gymnasium; again without effect."""
     if ORACLE not in gymnasium.registry:
-        gymnasium.register(ORACLE, entry_point=Oracle)
+        gymnasium.register(ORACLE, entry_point="support:Oracle")
 
 
 register()

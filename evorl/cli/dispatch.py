@@ -34,6 +34,11 @@ def usage() -> str:
     )
 
 
+def script(algorithm: str) -> None:
+    """Train `algorithm` with the flags of the process: what its file does when it is run as a script."""
+    main(["train", algorithm, *sys.argv[1:]])
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Run one command; a fault of evorl's becomes one line on stderr and its exit code.
 

@@ -14,6 +14,9 @@ from evorl.errors import ConfigError
 
 Parsed = TypeVar("Parsed")
 
+#: Flags may stand in any order around a choice such as `learner:td3`.
+CASCADE = (tyro.conf.CascadeSubcommandArgs,)
+
 
 def parse(kind: type[Parsed], words: Sequence[str], prog: str, description: str, default: Any = None) -> Parsed:
     """Return the dataclass `kind` filled from the command line.
@@ -24,7 +27,9 @@ def parse(kind: type[Parsed], words: Sequence[str], prog: str, description: str,
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            parsed: Parsed = tyro.cli(kind, args=list(words), prog=prog, description=description, default=default)
+            parsed: Parsed = tyro.cli(
+                kind, args=list(words), prog=prog, description=description, default=default, config=CASCADE
+            )
     except SystemExit as end:
         if end.code in (0, None):
             raise
@@ -35,6 +40,6 @@ def parse(kind: type[Parsed], words: Sequence[str], prog: str, description: str,
 def one_line(boxed: str) -> str:
     """Return tyro's boxed complaint as one line, without its title and the help it repeats."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", boxed).partition("\n")[2]
-    text = re.sub(r"[\u2500-\u257f]+", " ", text)
+    text = re.sub(r"[\u2500-\u257f]+|-{4,}|^[|+]|[|+]$", " ", text, flags=re.MULTILINE)
     text = re.split(r"For full helptext|Argument helptext:", text)[0]
     return " ".join(text.split())

@@ -79,6 +79,7 @@ def _job(asked: Sweep, further: list[str], seed: int, env_id: str, algorithm: st
         flags += ["--import", *asked.import_]
     flags += further
     found, config, running, _ = settle([algorithm, *flags])
+    found.check(config)
     name = folder_name(config.env_id, config.env_kwargs, found.name, config.seed, running.tag)
     return Job(algorithm, RunFolder(Path(running.runs) / name), tuple(flags))
 

@@ -72,14 +72,14 @@ def settle(words: Sequence[str]) -> tuple[type[EvoRL[Any]], Any, Running, Option
 
 def _early(flags: Sequence[str]) -> argparse.Namespace:
     """Return the flags on which the meaning of the others depends."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--import", nargs="*", default=[], dest="imports")
     parser.add_argument("--preset", default="published")
     parser.add_argument("--resume", type=Path, default=None)
     try:
         return parser.parse_known_args(flags)[0]
-    except SystemExit:
-        raise ConfigError("--preset and --resume must each be followed by one word") from None
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error).removeprefix("argument ")) from None
 
 
 def _defaults(algorithm: type[EvoRL[Any]], preset: str, stored: Mapping[str, Any] | None) -> tuple[Any, Running]:

@@ -76,7 +76,7 @@ class Collector:
             EnvironmentFault: an environment raised, or returned something that is not finite.
         """
         self._start(np.flatnonzero(~self._in_episode).tolist(), generation)
-        before = self._observations.copy()
+        before = self._observations
         if uniform:
             actions = self._explore.uniform(-1, 1, self._action_size).numpy()
         else:
@@ -107,6 +107,7 @@ class Collector:
             self._seeds[row] = self.streams.episode_seed("episode", generation, row, int(self._started[row]))
             self._actions[row] = []
         if rows:
+            self._observations = self._observations.copy()  # what was returned holds the old ones
             self._observations[rows] = self.envs.reset(rows, self._seeds[rows].tolist())
             self._returns[rows] = 0.0
             self._started[rows] += 1

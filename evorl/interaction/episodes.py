@@ -64,7 +64,10 @@ class Episodes:
 
         Raises:
             EnvironmentFault: an environment raised, or returned something that is not finite.
+            ValueError: there are no seeds, or not one for each of several members.
         """
+        if not seeds or len(members) not in (1, len(seeds)):
+            raise ValueError(f"seeds must be one for each of {len(members)} members, got {len(seeds)}")
         alive = np.arange(len(seeds))
         acting, drawing = members, streams
         returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)

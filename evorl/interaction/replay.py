@@ -72,16 +72,17 @@ class Replay:
         records[:, :allocated] = self._records
         self._records = records
 
-    def sample(self, streams: RowStreams, batch_size: int) -> Transitions:
-        """Draw a minibatch for each member with replacement, from its own stream: tensors (n, b, ...).
+    def sample(self, streams: RowStreams, batch_size: int, replacement: bool = True) -> Transitions:
+        """Draw a minibatch for each member, from its own stream: tensors (n, b, ...).
 
         Args:
             streams: one a member; with several rings, member i draws from ring i.
             batch_size: transitions a member.
+            replacement: whether a transition can be drawn twice for one minibatch.
         """
         n, rings = len(streams), len(self._added)
         sizes = self.sizes if rings > 1 else self.sizes * n
-        return self.take(streams.integers(sizes, batch_size))
+        return self.take(streams.integers(sizes, batch_size) if replacement else streams.distinct(sizes, batch_size))
 
     def take(self, places: Tensor) -> Transitions:
         """Return the transitions at `places` (n, b) of each member's ring: tensors (n, b, ...)."""
@@ -92,12 +93,20 @@ class Replay:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the filled part of the rings."""
-        return {"added": list(self._added), "records": self._records[:, : max(self.sizes)].clone()}
+        records = self._records[:, : max(self.sizes)].clone()
+        return {"capacity": self.capacity, "added": list(self._added), "records": records}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Fill the rings as `state` says."""
+        """Fill the rings as `state` says.
+
+        Raises:
+            ValueError: it is of other rings or of another capacity.
+        """
+        records, ours = state["records"], (len(self._records), self.capacity)
+        if (len(records), state["capacity"]) != ours:
+            theirs = f"{len(records)} of {state['capacity']}"
+            raise ValueError(f"state must be of {ours[0]} rings of capacity {ours[1]}, got {theirs}")
         self._added = list(state["added"])
-        records = state["records"]
         if records.shape[1] > self._records.shape[1]:
             self._records = self._records.new_empty(len(records), 0, records.shape[2])
             self._grow(records.shape[1])

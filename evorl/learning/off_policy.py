@@ -11,7 +11,7 @@ from torch import Tensor
 
 from evorl.budget import Ledger
 from evorl.interaction import Collector, Replay
-from evorl.learning.td3 import TD3
+from evorl.learning.actor_critic import ActorCritic
 from evorl.population import Population
 from evorl.streams import Streams
 
@@ -45,7 +45,7 @@ class OffPolicy:
         updates_per_step: updates of a member for each of its steps.
     """
 
-    learner: TD3
+    learner: ActorCritic
     collector: Collector
     replay: Replay
     streams: Streams
@@ -70,17 +70,20 @@ class OffPolicy:
                 push_returns_(recent, collected.finished, collected.returns)
             if not warming:
                 losses.append(self.learner.update_(members, self.replay, self.updates_per_step, self.streams))
-        self._count_updates(candidates, members)
-        return members.with_params(members.params).with_traits(**_mean_losses(losses, len(members)))
-
-    def _count_updates(self, before: Population, after: Population) -> None:
-        delay = self.learner.config.policy_delay
-        for row, (old, new) in enumerate(zip(before.traits["updates"], after.traits["updates"], strict=True)):
-            self.ledger.count_updates("critic", [row], int(new - old))
-            self.ledger.count_updates("actor", [row], int(new // delay - old // delay))
+        count_updates(self.ledger, candidates, members, self.learner.config.policy_delay)
+        return members.with_params(members.params).with_traits(**mean_losses(losses, len(members)))
 
 
-def _mean_losses(losses: list[tuple[Tensor, Tensor]], n: int) -> dict[str, Tensor]:
+def count_updates(ledger: Ledger, before: Population, after: Population, delay: int, first_row: int = 0) -> None:
+    """Count the updates that each member of `after` has had since `before`, the first one under `first_row`."""
+    counts = zip(before.traits["updates"].tolist(), after.traits["updates"].tolist(), strict=True)
+    for row, (old, new) in enumerate(counts, start=first_row):
+        ledger.count_updates("critic", [row], new - old)
+        ledger.count_updates("actor", [row], new // delay - old // delay)
+
+
+def mean_losses(losses: list[tuple[Tensor, Tensor]], n: int) -> dict[str, Tensor]:
+    """Return the means of the losses of critic and actor, (n,) each, under their traits' names; NaN without any."""
     if not losses:
         return {name: new_records(n)[name] for name in ("loss.critic", "loss.actor")}
     critic, actor = (torch.stack(part).nanmean(dim=0).double().cpu() for part in zip(*losses, strict=True))

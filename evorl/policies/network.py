@@ -6,17 +6,17 @@ gain and shift of the layer norm if there is one. A layer is `inputs @ weight.T 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from evorl.errors import ConfigError, require_above, require_at_least
+from evorl.errors import require_above, require_at_least, require_choices
 from evorl.streams import RowStreams
 
 Activation = Literal["relu", "tanh", "leaky_relu", "elu", "identity"]
@@ -48,8 +48,10 @@ class NetworkConfig:
         for width in self.hidden_sizes:
             require_at_least("hidden_sizes", width, 1)
         require_above("last_layer_scale", self.last_layer_scale, 0)
-        if self.activation not in ACTIVATIONS:
-            raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}")
+        require_choices(self)
+
+
+Kind = Literal["weight", "bias", "norm"]
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,56 @@ class Block:
     name: str
     slice: slice
     shape: tuple[int, ...]
-    kind: Literal["weight", "bias", "norm"]
+    kind: Kind
 
 
-def _layout(sizes: tuple[int, ...], layer_norm: LayerNorm) -> tuple[Block, ...]:
-    shapes: list[tuple[str, tuple[int, ...], Literal["weight", "bias", "norm"]]] = []
-    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
-        shapes += [(f"weight{layer}", (fan_out, fan_in), "weight"), (f"bias{layer}", (fan_out,), "bias")]
-        if layer_norm != "none" and layer < len(sizes) - 1:
-            shapes += [(f"gain{layer}", (fan_out,), "norm"), (f"shift{layer}", (fan_out,), "norm")]
-    ends = list(accumulate(prod(shape) for _, shape, _ in shapes))
+def lay_out(tensors: Sequence[tuple[str, tuple[int, ...], Kind]]) -> tuple[Block, ...]:
+    """Return the blocks of a row that holds `tensors`, each name, shape and kind, one after another."""
+    ends = list(accumulate(prod(shape) for _, shape, _ in tensors))
     starts = [0, *ends[:-1]]
-    return tuple(Block(n, slice(s, e), shape, k) for (n, shape, k), s, e in zip(shapes, starts, ends, strict=True))
+    return tuple(Block(n, slice(s, e), shape, k) for (n, shape, k), s, e in zip(tensors, starts, ends, strict=True))
+
+
+def uniform_layers(
+    layout: Sequence[Block], streams: RowStreams, scaled: Container[str] = (), scale: float = 1.0
+) -> Tensor:
+    """Draw a row from each stream: weights and biases uniform within 1/sqrt(fan in), as torch's Linear.
+
+    Args:
+        layout: the blocks; every bias follows its weight. Norms get gains of 1 and shifts of 0.
+        streams: one a row.
+        scaled: names of the blocks that are multiplied by `scale`.
+        scale: factor on them.
+    """
+    params = torch.empty(len(streams), layout[-1].slice.stop)
+    for block in layout:
+        if block.kind == "norm":
+            params[:, block.slice] = float(block.name.startswith("gain"))
+            continue
+        if block.kind == "weight":
+            bound = block.shape[1] ** -0.5
+        drawn = streams.uniform(-bound, bound, prod(block.shape))
+        params[:, block.slice] = drawn * scale if block.name in scaled else drawn
+    return params
+
+
+def normalise(hidden: Tensor, gain: Tensor, shift: Tensor, kind: LayerNorm) -> Tensor:
+    """Return the layer norm of hidden (n, b, w) with gain and shift (n, w)."""
+    centred = hidden - hidden.mean(-1, keepdim=True)
+    if kind == "unbiased":  # ERL 2018: epsilon outside the root
+        scaled = centred / (hidden.std(-1, keepdim=True) + 1e-6)
+    else:
+        scaled = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
+    return gain[:, None] * scaled + shift[:, None]
+
+
+def _layers(sizes: tuple[int, ...], layer_norm: LayerNorm) -> Iterator[tuple[str, tuple[int, ...], Kind]]:
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
+        yield f"weight{layer}", (fan_out, fan_in), "weight"
+        yield f"bias{layer}", (fan_out,), "bias"
+        if layer_norm != "none" and layer < len(sizes) - 1:
+            yield f"gain{layer}", (fan_out,), "norm"
+            yield f"shift{layer}", (fan_out,), "norm"
 
 
 class MLP:
@@ -89,24 +129,16 @@ class MLP:
 
     def __init__(self, inputs: int, outputs: int, config: NetworkConfig, output: Activation = "identity") -> None:
         self.config = config
-        self.layout = _layout((inputs, *config.hidden_sizes, outputs), config.layer_norm)
+        self.layout = lay_out(list(_layers((inputs, *config.hidden_sizes, outputs), config.layer_norm)))
         self.size = self.layout[-1].slice.stop
         self._lengths = [prod(block.shape) for block in self.layout]
         self._hidden, self._output = ACTIVATIONS[config.activation], ACTIVATIONS[output]
 
     def init(self, streams: RowStreams) -> Tensor:
         """Draw a row from each stream: (n, d); weights and biases uniform within 1/sqrt(fan in), as torch's Linear."""
-        params = torch.empty(len(streams), self.size)
         last = len(self.config.hidden_sizes) + 1
-        for block in self.layout:
-            if block.kind == "norm":
-                params[:, block.slice] = float(block.name.startswith("gain"))
-                continue
-            if block.kind == "weight":
-                bound = block.shape[1] ** -0.5
-            scale = self.config.last_layer_scale if block.name.endswith(str(last)) else 1.0
-            params[:, block.slice] = scale * streams.uniform(-bound, bound, prod(block.shape))
-        return params
+        scaled = {f"weight{last}", f"bias{last}"}
+        return uniform_layers(self.layout, streams, scaled, self.config.last_layer_scale)
 
     def __call__(self, params: Tensor, inputs: Tensor) -> Tensor:
         """Return the outputs (n, b, out) of n rows (n, d) on their inputs (n, b, in).
@@ -124,17 +156,22 @@ class MLP:
                 layers -= 1
                 if layers >= 0:
                     if self.config.layer_norm != "none":
-                        hidden = self._normalise(hidden, next(tensors), next(tensors))
+                        hidden = normalise(hidden, next(tensors), next(tensors), self.config.layer_norm)
                     hidden = self._hidden(hidden)
         return self._output(hidden)
 
-    def _normalise(self, hidden: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-        centred = hidden - hidden.mean(-1, keepdim=True)
-        if self.config.layer_norm == "unbiased":  # ERL 2018: epsilon outside the root
-            scaled = centred / (hidden.std(-1, keepdim=True) + 1e-6)
-        else:
-            scaled = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
-        return gain[:, None] * scaled + shift[:, None]
+
+class Network(Protocol):
+    """n stacked networks: `layout` are the blocks of a row, `size` is its length."""
+
+    layout: tuple[Block, ...]
+    size: int
+
+    def init(self, streams: RowStreams) -> Tensor:
+        """Draw a row from each stream: (n, d)."""
+
+    def __call__(self, params: Tensor, inputs: Tensor) -> Tensor:
+        """Return the outputs (n, b, out) of n rows (n, d) on their inputs (n, b, in); one row serves any n."""
 
 
 class Ensemble:
@@ -145,7 +182,7 @@ class Ensemble:
         copies: how many stand in a row.
     """
 
-    def __init__(self, network: MLP, copies: int) -> None:
+    def __init__(self, network: Network, copies: int) -> None:
         self.network = network
         self.copies = copies
         self.size = copies * network.size
@@ -161,7 +198,7 @@ class Ensemble:
             folded = self(params, inputs.flatten(0, 1)[None])
             return folded.view(self.copies, n, batch, -1).transpose(0, 1)
         copied = inputs[:, None].expand(n, self.copies, batch, size).reshape(-1, batch, size)
-        return self.network(params.view(-1, self.network.size), copied).view(n, self.copies, batch, -1)
+        return self.network(params.reshape(-1, self.network.size), copied).view(n, self.copies, batch, -1)
 
     def first(self, params: Tensor, inputs: Tensor) -> Tensor:
         """Return the outputs (n, b, out) of the first copy alone."""

@@ -18,6 +18,8 @@ from evorl.errors import RunFolderError
 
 #: Layout of the files that a later version must be able to recognise.
 FORMAT = 1
+#: What `config.json` must hold beside its format.
+REQUIRED = {"algorithm", "name", "imports", "config", "running"}
 LIBRARIES = ("torch", "numpy", "gymnasium", "mujoco", "deap")
 
 
@@ -69,8 +71,11 @@ class RunFolder:
             stored: dict[str, Any] = json.loads(self.config.read_text())
         except ValueError as error:
             raise RunFolderError(f"{self.config} is damaged: {error}") from error
-        if stored.get("format") != FORMAT:
-            raise RunFolderError(f"{self.config} must have format {FORMAT}, got {stored.get('format')}")
+        found = stored.get("format") if isinstance(stored, dict) else None
+        if found != FORMAT:
+            raise RunFolderError(f"{self.config} must have format {FORMAT}, got {found}")
+        if missing := sorted(REQUIRED - set(stored)):
+            raise RunFolderError(f"{self.config} must hold {', '.join(sorted(REQUIRED))}, {missing[0]} is missing")
         return stored
 
     def create(self, stored: Mapping[str, Any], overwrite: bool) -> None:

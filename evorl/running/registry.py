@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,11 @@ def of_config(config: Config) -> type[EvoRL[Any]]:
         ConfigError: there is none.
     """
     for point in entry_points(group=GROUP):
-        algorithm: type[EvoRL[Any]] = point.load()
+        try:
+            algorithm: type[EvoRL[Any]] = point.load()
+        except Exception as error:  # one broken package must not stop the others
+            warnings.warn(f"algorithm {point.name} cannot be imported: {error}", stacklevel=2)
+            continue
         if algorithm.config_type is type(config):
             return algorithm
     raise ConfigError(f"config must be of an installed algorithm unless `algorithm` is given, got {type(config)}")

@@ -10,16 +10,36 @@ from typing import Any
 
 from evorl.errors import ConfigError, nearest
 
+#: Key under which a dataclass that stands for a choice says which one it is.
+KIND = "kind"
+
 
 def to_plain(settings: Any) -> dict[str, Any]:
-    """Return a dataclass as JSON values; tuples become lists."""
-    return {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
+    """Return a dataclass as JSON values; tuples become lists, and a choice among dataclasses names the chosen one."""
+    hints = typing.get_type_hints(type(settings))
+    plain = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        plain[field.name] = _plain(value)
+        if dataclasses.is_dataclass(value) and _choices(hints[field.name]):
+            plain[field.name] = {KIND: type(value).__name__, **plain[field.name]}
+    return plain
 
 
 def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_plain(value)
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+def _choices(hint: Any) -> dict[str, type[Any]]:
+    """Return the dataclasses among which a union chooses, by name."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return {}
+    kinds = [kind for kind in typing.get_args(hint) if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+    return {kind.__name__: kind for kind in kinds}
 
 
 def from_plain(kind: type[Any], plain: Mapping[str, Any]) -> Any:
@@ -37,13 +57,15 @@ def from_plain(kind: type[Any], plain: Mapping[str, Any]) -> Any:
 
 
 def _restored(hint: Any, value: Any) -> Any:
+    choices = _choices(hint)
+    if choices and isinstance(value, Mapping):
+        chosen = value.get(KIND)
+        if chosen not in choices:
+            raise ConfigError(f"{KIND} must be one of {', '.join(choices)}, got {chosen!r}")
+        return from_plain(choices[chosen], {name: inner for name, inner in value.items() if name != KIND})
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_plain(hint, value)
-    if typing.get_origin(hint) is tuple:
-        return tuple(value)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType) and isinstance(value, list):
-        return tuple(value)
-    return value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evorl.budget import Ledger
 from evorl import envs
+from evorl.budget import Ledger
 from evorl.interaction import Episodes
 from evorl.policies import Policy
 from evorl.population import Population

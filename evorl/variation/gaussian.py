@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -41,6 +42,22 @@ def refit(mean: Vector, parents: Matrix, extra: float, divisor: float) -> tuple[
     return weights @ parents, weights @ np.square(parents - mean) / divisor + extra
 
 
+@dataclass(frozen=True, kw_only=True)
+class GaussianConfig:
+    """Settings of the Gaussian; the defaults are those of the authors' code, which made the published figures."""
+
+    variance_init: float = 1e-3
+    """First variance of every parameter, and of the extra variance."""
+    variance_end: float = 1e-5
+    """Where the extra variance, which keeps the Gaussian open, decays to."""
+    variance_decay: float = 0.95
+    """Factor of that decay, a generation."""
+    covariance_divisor: CovarianceDivisor = "code"
+    """Whether the fitted variance is divided by the number of parents, as in the code but not in the paper."""
+    antithetic: bool = True
+    """Whether every sample has its mirror image about the mean."""
+
+
 class DiagonalGaussian:
     """A Gaussian over parameters, with the interface of `deap.cma.Strategy`: `generate`, then `update`.
 
@@ -48,11 +65,7 @@ class DiagonalGaussian:
         centroid: (d,) the first mean.
         population_size: samples of a generation; even if they are mirrored.
         generator: where the normals come from.
-        variance_init: the first variance of every coordinate, and of the extra variance.
-        variance_end: where the extra variance, which keeps the Gaussian open, decays to.
-        variance_decay: factor of that decay, a generation.
-        covariance_divisor: `code` divides the fitted variance by the number of parents, `paper` does not.
-        antithetic: whether every sample has its mirror image; the mirrored half stands last.
+        config: settings.
 
     Attributes:
         mean: (d,) float64.
@@ -65,40 +78,35 @@ class DiagonalGaussian:
         centroid: Sequence[float] | NDArray[Any],
         population_size: int,
         generator: np.random.Generator,
-        *,
-        variance_init: float = 1e-3,
-        variance_end: float = 1e-5,
-        variance_decay: float = 0.95,
-        covariance_divisor: CovarianceDivisor = "code",
-        antithetic: bool = True,
+        config: GaussianConfig | None = None,
     ) -> None:
+        config = config or GaussianConfig()
         require_at_least("population_size", population_size, 2)
-        require_above("variance_init", variance_init, 0)
-        require_above("variance_end", variance_end, 0)
-        require_between("variance_decay", variance_decay, 0, 1)
-        if antithetic and population_size % 2:
+        require_above("variance_init", config.variance_init, 0)
+        require_above("variance_end", config.variance_end, 0)
+        require_between("variance_decay", config.variance_decay, 0, 1)
+        if config.antithetic and population_size % 2:
             raise ConfigError(f"population_size must be even to mirror samples, got {population_size}")
         self.mean: Vector = np.asarray(centroid, np.float64)
-        self.variance: Vector = np.full_like(self.mean, variance_init)
-        self.extra = variance_init
+        self.variance: Vector = np.full_like(self.mean, config.variance_init)
+        self.extra = config.variance_init
         self.population_size = population_size
         self.parents = population_size // 2
-        self._generator = generator
-        self._variance_end, self._variance_decay = variance_end, variance_decay
-        self._divisor = self.parents if covariance_divisor == "code" else 1
-        self._antithetic = antithetic
+        self._generator, self._config = generator, config
+        self._divisor = self.parents if config.covariance_divisor == "code" else 1
 
     def generate(self, ind_init: Callable[[Vector], Made]) -> list[Made]:
         """Return a generation of samples, each (d,) given to `ind_init`."""
-        drawn = self.population_size // 2 if self._antithetic else self.population_size
+        drawn = self.population_size // 2 if self._config.antithetic else self.population_size
         normals = self._generator.standard_normal((drawn, len(self.mean)))
-        return [ind_init(row) for row in sample(self.mean, self.variance, normals, self._antithetic)]
+        return [ind_init(row) for row in sample(self.mean, self.variance, normals, self._config.antithetic)]
 
     def update(self, population: Sequence[Individual]) -> None:
         """Refit to the better half by fitness; of equals the earlier one is the better."""
         best_first = sorted(population, key=lambda individual: individual.fitness, reverse=True)
         parents = np.stack([np.asarray(individual[:], np.float64) for individual in best_first[: self.parents]])
-        self.extra = self._variance_decay * self.extra + (1 - self._variance_decay) * self._variance_end
+        decay = self._config.variance_decay
+        self.extra = decay * self.extra + (1 - decay) * self._config.variance_end
         self.mean, self.variance = refit(self.mean, parents, self.extra, self._divisor)
 
     def state_dict(self) -> dict[str, Any]:

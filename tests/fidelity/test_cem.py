@@ -1,12 +1,13 @@
 """The diagonal Gaussian against a trace of the authors' `sepCEM` (golden/cem.npz), and against exact properties."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from evorl.population import Individual
-from evorl.variation import DiagonalGaussian, log_rank_weights, refit, sample
+from evorl.variation import DiagonalGaussian, GaussianConfig, log_rank_weights, refit, sample
 
 TRACE = np.load(Path(__file__).parent / "golden" / "cem.npz", allow_pickle=False)
 GENERATIONS = len(TRACE["mu"]) - 1  # in the last one ties straddle the cut, and the authors' sort is not stable
@@ -25,15 +26,14 @@ class Recorded:
 
 
 def strategy(divisor: str) -> DiagonalGaussian:
-    return DiagonalGaussian(
-        TRACE["mu_init"],
-        int(TRACE["population_size"]),
-        Recorded(),  # type: ignore[arg-type]
+    config = GaussianConfig(
         variance_init=float(TRACE["sigma_init"]),
         variance_end=float(TRACE["damp_limit"]),
         variance_decay=float(TRACE["tau"]),
         covariance_divisor=divisor,  # type: ignore[arg-type]
     )
+    recorded: Any = Recorded()
+    return DiagonalGaussian(TRACE["mu_init"], int(TRACE["population_size"]), recorded, config)
 
 
 def told(generation: int) -> list[Individual]:
@@ -115,7 +115,7 @@ def test_nan_is_worst_and_ties_go_to_the_lower_row() -> None:
 def test_selection_among_equals_narrows_the_gaussian_to_a_fifth_more_than_the_extra_variance() -> None:
     """Without selection pressure `variance' = variance / 5 + extra` in expectation: the fixed point is 1.25 extra."""
     rng = np.random.default_rng(4)
-    cem = DiagonalGaussian(np.zeros(20_000), 10, rng, variance_init=1e-5, variance_end=1e-5)
+    cem = DiagonalGaussian(np.zeros(20_000), 10, rng, GaussianConfig(variance_init=1e-5, variance_end=1e-5))
     for _ in range(12):
         cem.mean[:] = 0.0
         fitness = rng.normal(size=10)

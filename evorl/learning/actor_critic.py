@@ -1,0 +1,235 @@
+"""Deterministic actor-critic learners on stacked members: what TD3 and DDPG share.
+
+A learner has no state of its own and knows nothing of evolution. Its state is a mapping of (n, ...) tensors: the traits
+of the members that it trains, or of a population of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from evorl.errors import require_above, require_at_least, require_between, require_choices
+from evorl.interaction import Replay
+from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
+from evorl.policies import MLP, Ensemble
+from evorl.population import Population, Transitions
+from evorl.streams import RowStreams, Streams
+
+#: What a learner reads and writes: named (n, ...) tensors.
+State = Mapping[str, Tensor]
+#: Hyperparameters by name, one for all members or (n,).
+Hyperparameters = Mapping[str, Hyperparameter]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerConfig:
+    """Settings that every deterministic actor-critic has."""
+
+    batch_size: int = 256
+    """Transitions in a minibatch of a member."""
+    actor_learning_rate: float = 3e-4
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    tau: float = 0.005
+    """Share of the network that its target takes over when it moves."""
+    policy_delay: int = 1
+    """Critic updates for each update of actor and targets."""
+
+    def __post_init__(self) -> None:
+        require_choices(self)
+        require_at_least("batch_size", self.batch_size, 1)
+        require_at_least("policy_delay", self.policy_delay, 1)
+        require_above("actor_learning_rate", self.actor_learning_rate, 0)
+        require_above("critic_learning_rate", self.critic_learning_rate, 0)
+        require_between("discount", self.discount, 0, 1)
+        require_between("tau", self.tau, 0, 1)
+
+
+class ActorCritic(ABC):
+    """The updates of a deterministic actor-critic; a subclass says what the critic is and what it learns.
+
+    Args:
+        actor: the policy's network.
+        critic: one or more value networks in a row.
+        config: settings; those in `tunable` may differ from member to member through traits `h.<name>`.
+
+    Attributes:
+        critic_clip: norm to which a row's critic gradient is clipped; infinity for none.
+        actor_clip: likewise for the actor.
+        replacement: whether a transition can stand twice in a minibatch.
+    """
+
+    #: What may differ by row, and the range in which it makes sense.
+    tunable: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "actor_learning_rate": (1e-6, 1e-1),
+        "critic_learning_rate": (1e-6, 1e-1),
+        "discount": (0.0, 1.0),
+        "tau": (0.0, 1.0),
+    }
+
+    def __init__(self, actor: MLP, critic: Ensemble, config: LearnerConfig) -> None:
+        self.actor = actor
+        self.critic = critic
+        self.config = config
+        self.critic_clip = self.actor_clip = float("inf")
+        self.replacement = True
+
+    @abstractmethod
+    def targets(
+        self, critic: State, actors: Tensor, batch: Transitions, noise: Tensor | None, h: Hyperparameters
+    ) -> Tensor:
+        """Return what the critic learns, (n, b)."""
+
+    def noise(self, streams: RowStreams, batch: Transitions) -> Tensor | None:
+        """Draw the standard normals that `targets` needs for a minibatch; None if it needs none."""
+        return None
+
+    def init(self, actors: Tensor, streams: Streams) -> dict[str, Tensor]:
+        """Return the learner's traits for new actors (n, d): critics, targets, moments and the count of updates."""
+        critic = self.critic.init(streams.rows("critic", range(len(actors)))).to(actors.device)
+        return {
+            "target_actor": actors.clone(),
+            "critic": critic,
+            "target_critic": critic.clone(),
+            "updates": torch.zeros(len(actors), dtype=torch.int64),
+            **adam_state("actor", actors),
+            **adam_state("critic", critic),
+        }
+
+    def hyperparameters(self, state: State) -> dict[str, Hyperparameter]:
+        """Return what the next update uses: a member's own trait `h.<name>` if there is one, else the setting."""
+        own = {name: state[f"h.{name}"].float() for name in self.tunable if f"h.{name}" in state}
+        return {name: own.get(name, getattr(self.config, name)) for name in self.tunable}
+
+    def update_(self, members: Population, replay: Replay, updates: int, streams: Streams) -> tuple[Tensor, Tensor]:
+        """Update members `updates` times, in place on their tensors: critic at each, actor and targets when due.
+
+        Returns:
+            The mean losses of critic and actor, (n,) each; the actor's is NaN if it was not due.
+        """
+        n = len(members)
+        minibatch, smoothing = streams.rows("minibatch", range(n)), streams.rows("target_noise", range(n))
+        done = members.traits["updates"].tolist()
+        losses: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for _ in range(updates):
+            batch = replay.sample(minibatch, self.config.batch_size, self.replacement)
+            noise = self.noise(smoothing, batch)
+            h = self.hyperparameters(members.traits)
+            losses[0].append(self.critic_step(members.traits, members.traits["target_actor"], batch, noise, h))
+            done = [count + 1 for count in done]
+            due = [row for row, count in enumerate(done) if count % self.config.policy_delay == 0]
+            if due:
+                losses[1].append(self._delayed_step(members, due, batch))
+        members.traits["updates"].copy_(torch.tensor(done))
+        unknown = torch.full((n,), torch.nan)
+        critic, actor = (torch.stack(part).nanmean(0) if part else unknown for part in losses)
+        return critic, actor
+
+    def _delayed_step(self, members: Population, due: list[int], batch: Transitions) -> Tensor:
+        """Update actor and targets of the rows that are due; NaN is the loss of the others."""
+        if len(due) == len(members):
+            loss = self.actor_step(members.params, members.traits, batch, self.hyperparameters(members.traits))
+            self.target_step(members.params, members.traits, self.hyperparameters(members.traits))
+            return loss
+        some = members[due]
+        loss = torch.full((len(members),), torch.nan)
+        loss[due] = self._delayed_step(some, list(range(len(due))), _rows(batch, due))
+        members.params[due] = some.params
+        for name, trait in some.traits.items():
+            members.traits[name][due] = trait
+        return loss
+
+    def critic_step(
+        self, critic: State, actors: Tensor, batch: Transitions, noise: Tensor | None, h: Hyperparameters
+    ) -> Tensor:
+        """Take one Adam step on the critics, in place: the sum over them of the mean squared error to `targets`.
+
+        Args:
+            critic: holds `critic`, `target_critic` and the moments, (n, ...), changed; or one row that serves all
+                actors, whose loss is then the mean over them.
+            actors: (n, d) the policies of the target action.
+            batch: a minibatch for each row, (n, b, ...).
+            noise: what `noise` drew for it.
+            h: hyperparameters.
+
+        Returns:
+            The loss before the step, (n,).
+        """
+        with torch.no_grad():
+            targets = self.targets(critic, actors, batch, noise, h)
+        params = critic["critic"].detach().requires_grad_()
+        values = self.critic(params, torch.cat([batch.observations, batch.actions], -1))[..., 0]
+        loss = (values - targets[:, None]).square().mean(-1).sum(-1)
+        (gradient,) = torch.autograd.grad(loss.sum() * (len(params) / len(loss)), params)
+        clip_(gradient, self.critic_clip)
+        adam_("critic", critic["critic"], gradient, critic, h["critic_learning_rate"])
+        return loss.detach()
+
+    def actor_step(
+        self,
+        actors: Tensor,
+        critic: State,
+        batch: Transitions,
+        h: Hyperparameters,
+        moments: State | None = None,
+        extra: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Take one Adam step on `-mean Q_1(s, actor(s))` plus `extra`, in place.
+
+        Args:
+            actors: (n, d), changed.
+            critic: holds `critic`, (n, ...) or one row that serves all.
+            batch: a minibatch for each row, (n, b, ...).
+            h: hyperparameters.
+            moments: holds the actors' Adam, changed; that of `critic` if not given.
+            extra: a further loss (n,) of actors' parameters and observations, such as a pull to another policy.
+
+        Returns:
+            The loss before the step, (n,).
+        """
+        params = actors.detach().requires_grad_()
+        actions = self.actor(params, batch.observations)
+        values = self.critic.first(critic["critic"], torch.cat([batch.observations, actions], -1))
+        loss = -values[..., 0].mean(-1)
+        if extra is not None:
+            loss = loss + extra(params, batch.observations)
+        (gradient,) = torch.autograd.grad(loss.sum(), params)
+        clip_(gradient, self.actor_clip)
+        adam_("actor", actors, gradient, critic if moments is None else moments, h["actor_learning_rate"])
+        return loss.detach()
+
+    def target_step(self, actors: Tensor, state: State, h: Hyperparameters) -> None:
+        """Move both targets by tau towards their networks, in place."""
+        self.critic_target_step(state, h)
+        state["target_actor"].lerp_(actors, column(h["tau"]))
+
+    def critic_target_step(self, state: State, h: Hyperparameters) -> None:
+        """Move the critic's target by tau towards the critic, in place."""
+        state["target_critic"].lerp_(state["critic"], column(h["tau"]))
+
+
+def clip_(gradient: Tensor, norm: float) -> None:
+    """Scale each row of a gradient (n, d) in place so that its Euclidean norm is at most `norm`, as torch clips."""
+    if norm < float("inf"):
+        gradient.mul_((norm / (gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp_(max=1.0))
+
+
+def per_sample(value: Hyperparameter, dimensions: int) -> Tensor:
+    """Return a hyperparameter so that it broadcasts over (n, b, ...)."""
+    return torch.as_tensor(value).view(-1, *[1] * (dimensions - 1))
+
+
+def _rows(batch: Transitions, rows: list[int]) -> Transitions:
+    return Transitions(
+        batch.observations[rows],
+        batch.actions[rows],
+        batch.rewards[rows],
+        batch.next_observations[rows],
+        batch.terminated[rows],
+    )

@@ -1,0 +1,99 @@
+"""Actors that learn from one critic: the gradient part of CEM-RL (Pourchot & Sigaud 2019, algorithm 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from evorl.interaction import Replay
+from evorl.learning.actor_critic import ActorCritic, State
+from evorl.learning.adam import adam_state
+from evorl.streams import Streams
+
+#: `sequential`: the critic trains with one actor after another, as in the authors' code; `joint`: with all at once, on
+#: the mean of their losses, as fastpbrl does on purpose.
+CriticSchedule = Literal["sequential", "joint"]
+
+
+@dataclass(frozen=True)
+class SharedCritic:
+    """What learning against one critic needs; nothing here changes but the streams.
+
+    Attributes:
+        learner: the updates.
+        replay: one ring that all share.
+        streams: `critic_minibatch`, `target_noise` and `actor_minibatch` of each actor's row.
+        schedule: how actors and critic take turns.
+    """
+
+    learner: ActorCritic
+    replay: Replay
+    streams: Streams
+    schedule: CriticSchedule = "sequential"
+
+    def init(self) -> dict[str, Tensor]:
+        """Return a new critic, one row: network, target and moments."""
+        critic = self.learner.critic.init(self.streams.rows("critic", [0]))
+        return {"critic": critic, "target_critic": critic.clone(), **adam_state("critic", critic)}
+
+    def train(self, actors: Tensor, critic: State, updates: int) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Train actors (n, d) for `updates` updates each, and the critic for `updates` in all, rounded down to the n.
+
+        The actors begin with new Adam moments; the critic's go on.
+
+        Returns:
+            The trained actors, the trained critic, and the mean losses `loss.critic` and `loss.actor`.
+        """
+        actors, critic = actors.clone(), {name: tensor.clone() for name, tensor in critic.items()}
+        train = self._sequential if self.schedule == "sequential" else self._joint
+        critic_losses, actor_losses = train(actors, critic, updates)
+        return actors, critic, {"loss.critic": _mean(critic_losses), "loss.actor": _mean(actor_losses)}
+
+    def _sequential(self, actors: Tensor, critic: State, updates: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Run all critic phases, then all actors at once, in place.
+
+        In the authors' code the phases alternate: critic with actor i, then actor i. But phase i of the critic uses
+        actor i as it was sampled, and actor i learns from the critic as phase i left it: so the critic phases can all
+        run first, a snapshot kept after each, and the actors then train as one stack against their snapshots.
+        """
+        snapshots: list[Tensor] = []
+        losses: list[Tensor] = []
+        for row in range(len(actors)):
+            phase = range(updates // len(actors))
+            losses += [self._critic_update(actors[row : row + 1], critic, [row]) for _ in phase]
+            snapshots.append(critic["critic"].clone())
+        fixed, moments = {"critic": torch.cat(snapshots)}, adam_state("actor", actors)
+        return losses, [self._actor_update(actors, fixed, moments) for _ in range(updates)]
+
+    def _joint(self, actors: Tensor, critic: State, updates: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Let the critic, on the mean of the actors' losses, and the actors take turns, in place."""
+        rows, moments = list(range(len(actors))), adam_state("actor", actors)
+        turns = [
+            (self._critic_update(actors, critic, rows), self._actor_update(actors, critic, moments))
+            for _ in range(updates)
+        ]
+        return [critic_loss for critic_loss, _ in turns], [actor_loss for _, actor_loss in turns]
+
+    def _critic_update(self, actors: Tensor, critic: State, rows: list[int]) -> Tensor:
+        h = self.learner.hyperparameters(critic)
+        batch = self.replay.sample(self.streams.rows("critic_minibatch", rows), self.learner.config.batch_size)
+        noise = self.learner.noise(self.streams.rows("target_noise", rows), batch)
+        loss = self.learner.critic_step(critic, actors, batch, noise, h)
+        self.learner.critic_target_step(critic, h)
+        return loss.mean()
+
+    def _actor_update(self, actors: Tensor, critic: State, moments: State) -> Tensor:
+        streams = self.streams.rows("actor_minibatch", range(len(actors)))
+        batch = self.replay.sample(streams, self.learner.config.batch_size)
+        return self.learner.actor_step(actors, critic, batch, self.learner.hyperparameters(critic), moments).mean()
+
+    def critic_updates(self, actors: int, updates: int) -> int:
+        """Return how many updates of the critic `train` makes."""
+        return updates // actors * actors if self.schedule == "sequential" else updates
+
+
+def _mean(losses: list[Tensor]) -> Tensor:
+    return torch.stack(losses).double().mean() if losses else torch.tensor(torch.nan, dtype=torch.float64)

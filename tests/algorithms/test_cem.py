@@ -1,0 +1,201 @@
+"""CEM: one row of parents, antithetic samples, whole episodes, and a refit that finds the optimum."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support import ORACLE
+
+from evorl.algorithms.cem import CEM, Config
+from evorl.errors import ConfigError
+from evorl.policies import NetworkConfig
+from evorl.population import Individual, Population
+from evorl.running import testing
+from evorl.streams import Streams
+
+TINY = NetworkConfig(hidden_sizes=(4,), activation="tanh")
+N = 10
+
+
+def config(**settings: Any) -> Config:
+    given = {"env_id": ORACLE, "env_kwargs": {"max_episode_steps": 5}, "network": TINY, **settings}
+    return Config(**given)
+
+
+def test_the_parents_are_one_row_the_float32_image_of_the_mean() -> None:
+    run = CEM(config())
+    for _ in range(3):
+        assert run.population.params.dtype == torch.float32
+        assert torch.equal(run.population.params, torch.from_numpy(run.strategy.mean.astype(np.float32))[None])
+        assert run.strategy.mean.dtype == np.float64
+        run.step()
+    assert not np.array_equal(run.strategy.mean, run.strategy.mean.astype(np.float32))
+
+
+def test_the_first_mean_is_a_network_drawn_like_any_other() -> None:
+    run = CEM(config(seed=3))
+    assert torch.equal(run.population.params, run.policy.network.init(Streams(3).rows("initialise", [0])))
+
+
+def test_samples_are_antithetic_about_the_row_of_the_parents() -> None:
+    run = CEM(config())
+    run.step()
+    samples = run.vary(run.population).params.double()
+    parent = run.population.params.double()
+    assert len(samples) == N
+    assert torch.allclose(samples[: N // 2] + samples[N // 2 :], 2 * parent.expand(N // 2, -1), rtol=0, atol=1e-6)
+    assert torch.allclose(samples.mean(0), parent[0], rtol=0, atol=1e-6)
+    assert len({tuple(row) for row in samples.tolist()}) == N
+
+
+def test_samples_are_independent_when_asked() -> None:
+    samples = CEM(config(antithetic=False, population_size=5)).vary(CEM(config()).population).params
+    assert len(samples) == 5
+    assert not torch.allclose(samples[:2] + samples[2:4], samples[0] + samples[2])
+
+
+def test_the_spread_of_the_samples_is_the_variance() -> None:
+    run = CEM(config(population_size=2_000, variance_init=0.04))
+    spread = (run.vary(run.population).params - run.population.params).square().mean()
+    assert spread.item() == pytest.approx(0.04, rel=0.03)
+
+
+def test_the_answer_is_the_mean_and_not_a_sample() -> None:
+    run = CEM(config())
+    run.step()
+    assert torch.equal(run.answer().params, torch.from_numpy(run.strategy.mean.astype(np.float32))[None])
+
+
+def test_the_mean_moves_to_the_better_half_weighted_by_rank() -> None:
+    run = CEM(config())
+    evaluated = run.evaluate(run.vary(run.population))
+    rows = evaluated.fitness.argsort(descending=True, stable=True)[: N // 2]
+    weights = torch.log((1 + N / 2) / torch.arange(1, N / 2 + 1).double())
+    expected = weights / weights.sum() @ evaluated.params[rows].double()
+    assert torch.allclose(run.select(evaluated).params[0].double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_a_generation_takes_the_steps_of_its_episodes(episodes: int) -> None:
+    lengths: dict[str, Any] = {"terminate_at": 3, "spread": 7}
+    run = CEM(config(env_kwargs=lengths, episodes_per_member=episodes))
+    expected = 0
+    for generation in range(3):
+        run.step()
+        for row in range(N):
+            seeds = [run.streams.episode_seed("fitness", generation, row, trial) for trial in range(episodes)]
+            expected += sum(3 + seed % 7 for seed in seeds)
+        assert run.ledger.steps["fitness"] == run.ledger.spent == expected
+        assert run.ledger.episodes == episodes * N * (generation + 1)
+    assert run.ledger.updates == {"critic": {}, "actor": {}}
+
+
+def test_fitness_is_the_mean_return_of_the_members_episodes() -> None:
+    one = CEM(config(env_id="Pendulum-v1", env_kwargs={"max_episode_steps": 20}))
+    two = CEM(config(env_id="Pendulum-v1", env_kwargs={"max_episode_steps": 20}, episodes_per_member=2))
+    candidates = two.vary(two.population)
+    seeds = [two.streams.episode_seed("fitness", 0, row, 1) for row in range(N)]
+    second = two.episodes.play(candidates, seeds, "fitness").returns
+    expected = (one.evaluate(candidates).fitness.numpy() + second) / 2
+    np.testing.assert_allclose(two.evaluate(candidates).fitness, expected, rtol=1e-12)
+
+
+def score(run: CEM[Config]) -> float:
+    tester = testing.Tester(run.task, run.policy, 0, run.ledger)
+    return float(tester.test(run.answer(), 1)[0])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_optimum_of_the_quadratic_is_found(seed: int) -> None:
+    settings: dict[str, Any] = {"variance_init": 0.1, "covariance_divisor": "paper", "seed": seed}
+    run = CEM(Config(env_id="evorl/Quadratic-v0", network=TINY, total_timesteps=1_000, **settings))
+    before = score(run)
+    while not run.finished:
+        run.step()
+    assert run.generation == 100
+    assert before < -0.1
+    assert -1e-3 < score(run) <= 0
+
+
+def test_generate_and_update_can_be_registered_anew() -> None:
+    told: list[list[float]] = []
+
+    class Grid(CEM[Config]):
+        def build(self) -> None:
+            super().build()
+            self.toolbox.register("generate", self.shifted, 0.5)
+            self.toolbox.register("update", self.to_the_best)
+
+        def shifted(self, step: float) -> list[np.ndarray[Any, Any]]:
+            return [np.asarray(self.strategy.mean + step * row, np.float32) for row in range(N)]
+
+        def to_the_best(self, individuals: Sequence[Individual]) -> None:
+            told.append([individual.fitness.values[0] for individual in individuals])
+            best = max(individuals, key=lambda individual: individual.fitness)
+            self.strategy.mean = np.asarray(best[:], np.float64)
+
+    run = Grid(config())
+    first = run.population.params
+    evaluated = run.evaluate(run.vary(run.population))
+    assert torch.allclose(evaluated.params, first + 0.5 * torch.arange(N)[:, None])
+    selected = run.select(evaluated)
+    assert told == [evaluated.fitness.tolist()]
+    assert torch.equal(selected.params[0], evaluated.params[evaluated.fitness.argmax()])
+
+
+def test_what_select_was_handed_is_left_as_it_was() -> None:
+    run = CEM(config())
+    evaluated = run.evaluate(run.vary(run.population))
+    params, fitness = evaluated.params.clone(), evaluated.fitness.clone()
+    run.select(evaluated)
+    assert torch.equal(evaluated.params, params)
+    assert torch.equal(evaluated.fitness, fitness)
+
+
+def test_the_report_tells_the_spread_of_the_gaussian() -> None:
+    run = CEM(config(variance_init=0.25))
+    assert run.step()["cem/std"] == pytest.approx(np.sqrt(run.strategy.variance).mean())
+
+
+def test_presets_have_the_networks_they_are_named_for() -> None:
+    published: Config = CEM.preset("published", env_id=ORACLE)
+    common: Config = CEM.preset("common", env_id=ORACLE)
+    assert published == Config(env_id=ORACLE)
+    assert published.network == NetworkConfig(hidden_sizes=(400, 300), activation="tanh")
+    assert common.network == NetworkConfig(hidden_sizes=(256, 256), activation="relu")
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"population_size": 5}, "population_size must be even to mirror samples, got 5"),
+        ({"population_size": 1, "antithetic": False}, "population_size must be at least 2, got 1"),
+        ({"episodes_per_member": 0}, "episodes_per_member must be at least 1, got 0"),
+        ({"variance_init": 0.0}, "variance_init must be above 0, got 0.0"),
+        ({"variance_init": float("inf")}, "variance_init must be above 0, got inf"),
+        ({"variance_end": -1.0}, "variance_end must be above 0, got -1.0"),
+        ({"variance_decay": 1.1}, "variance_decay must be between 0 and 1, got 1.1"),
+        (
+            {"covariance_divisor": "cod"},
+            "covariance_divisor must be one of code, paper, got 'cod'; did you mean 'code'?",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(settings: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        CEM(config(**settings))
+    assert str(raised.value) == line
+
+
+def test_the_smallest_budget_is_one_generation_with_all_its_episodes() -> None:
+    CEM(config(total_timesteps=3 * N * 5, episodes_per_member=3))
+    with pytest.raises(ConfigError, match=r"total_timesteps must be at least 150, .* got 149"):
+        CEM(config(total_timesteps=149, episodes_per_member=3))
+
+
+def test_candidates_are_samples_without_parents() -> None:
+    candidates: Population = CEM(config()).vary(CEM(config()).population)
+    assert candidates.origin == ("sample",) * N
+    assert candidates.fitness.isnan().all()

@@ -1,0 +1,66 @@
+"""Faults: what each says, what it is a kind of, and where the bounds of a setting lie."""
+
+import math
+
+import pytest
+
+from evorl.errors import (
+    ConfigError,
+    EnvironmentFault,
+    EvorlError,
+    Interrupted,
+    RunFolderError,
+    nearest,
+    require_above,
+    require_at_least,
+    require_between,
+)
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code", "builtin"),
+    [
+        (ConfigError, 2, ValueError),
+        (RunFolderError, 2, Exception),
+        (EnvironmentFault, 1, RuntimeError),
+        (Interrupted, 130, Exception),
+    ],
+)
+def test_every_fault_has_its_exit_code_and_its_builtin_kind(
+    fault: type[EvorlError], exit_code: int, builtin: type[Exception]
+) -> None:
+    assert fault.exit_code == exit_code
+    assert issubclass(fault, EvorlError)
+    assert issubclass(fault, builtin)
+
+
+def test_the_nearest_word_is_proposed() -> None:
+    assert (
+        nearest("HalfCheeta-v5", ["Hopper-v5", "HalfCheetah-v5", "Pendulum-v1"]) == "; did you mean 'HalfCheetah-v5'?"
+    )
+
+
+def test_nothing_is_proposed_for_a_word_like_no_other() -> None:
+    assert nearest("xyzzy", iter(["Hopper-v5", "Pendulum-v1"])) == ""
+
+
+def test_at_least_accepts_its_bound_and_refuses_what_is_below_and_nan() -> None:
+    require_at_least("size", 1, 1)
+    for value in (0, 0.999, -math.inf, math.nan):
+        with pytest.raises(ConfigError, match=f"^size must be at least 1, got {value}$"):
+            require_at_least("size", value, 1)
+
+
+def test_above_refuses_its_bound_infinity_and_nan() -> None:
+    require_above("rate", 1e-300, 0)
+    for value in (0, -1e-300, math.inf, math.nan):
+        with pytest.raises(ConfigError, match=f"^rate must be above 0, got {value}$"):
+            require_above("rate", value, 0)
+
+
+def test_between_accepts_both_ends_and_refuses_what_lies_beyond_and_nan() -> None:
+    require_between("share", 0, 0, 1)
+    require_between("share", 1, 0, 1)
+    for value in (-1e-9, 1.5, math.nan):
+        with pytest.raises(ConfigError, match=f"^share must be between 0 and 1, got {value}$"):
+            require_between("share", value, 0, 1)

@@ -1,0 +1,44 @@
+"""Task: bounds and the way through a file."""
+
+import json
+
+import numpy as np
+
+from evorl.task import Task
+
+TASK = Task("Somewhere-v0", 3, (-0.4, 0.0, -2.0), (0.4, 10.0, -1.0), 1_000, {"weight": 0.5, "name": "a"})
+
+
+def test_the_ends_and_the_middle_of_an_action_become_those_of_the_bounds() -> None:
+    actions = np.array([[-1, -1, -1], [0, 0, 0], [1, 1, 1], [0.5, -0.5, 0.25]], np.float32)
+    scaled = TASK.scale(actions)
+    expected = [[-0.4, 0, -2], [0, 5, -1.5], [0.4, 10, -1], [0.2, 2.5, -1.375]]
+    np.testing.assert_allclose(scaled, expected, rtol=1e-6)
+    assert scaled.dtype == np.float32
+
+
+def test_an_action_beyond_the_range_is_clipped_to_the_very_bound() -> None:
+    scaled = TASK.scale(np.array([[-9, 9, 9]], np.float32))
+    np.testing.assert_array_equal(scaled, np.array([[-0.4, 10, -1]], np.float32))
+
+
+def test_scaling_works_on_any_leading_shape_and_leaves_its_argument() -> None:
+    actions = np.random.default_rng(0).uniform(-1, 1, (4, 5, 3)).astype(np.float32)
+    kept = actions.copy()
+    scaled = TASK.scale(actions)
+    np.testing.assert_array_equal(actions, kept)
+    np.testing.assert_array_equal(scaled[2, 3], TASK.scale(actions[2, 3]))
+
+
+def test_the_number_of_action_coordinates_is_that_of_the_bounds() -> None:
+    assert TASK.action_size == 3
+
+
+def test_a_task_comes_back_equal_from_json() -> None:
+    assert Task.from_state(json.loads(json.dumps(TASK.state_dict()))) == TASK
+
+
+def test_tasks_without_arguments_share_nothing() -> None:
+    first, second = (Task("Somewhere-v0", 1, (-1.0,), (1.0,), None) for _ in range(2))
+    assert first == second
+    assert first.env_kwargs is not second.env_kwargs
