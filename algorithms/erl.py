@@ -19,6 +19,8 @@ from evorl.selection import best_first
 from evorl.task import Task
 from evorl.template import Report
 
+_SMALL = NetworkConfig(hidden_sizes=(64, 64))
+_QUICK = TD3Config(critic=_SMALL, batch_size=128, actor_learning_rate=1e-3, critic_learning_rate=1e-3)
 # Generations between injections, of the paper and its code.
 _INTERVALS = {"halfcheetah": 10, "swimmer": 10, "reacher": 10, "ant": 1, "hopper": 1, "walker2d": 10}
 
@@ -50,6 +52,7 @@ class ERL(ga.GA[Config]):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
         "common": {"network": NetworkConfig(), "learner": TD3Config(), "start_steps": 10_000},
+        "quick": {"network": _SMALL, "learner": _QUICK, "start_steps": 1_000, "injection_interval": 1},
         **{task: {**ga.TASKS[task], "injection_interval": interval} for task, interval in _INTERVALS.items()},
     }
 
