@@ -62,16 +62,28 @@ class Comparison:
 
     def table(self) -> str:
         """Return the table as Markdown, with what the numbers mean below it."""
-        heads = ["task", "algorithm", "seeds", "steps", "mean", "std", "IQM", "95 % interval", "preset"]
+        heads = ["task", "algorithm", "seeds", "steps", "mean", "std", "IQM", "95 % interval"]
         referred = any(not np.isnan(row.p_equivalent) for row in self.rows)
         lines = [[*heads, "p (equivalent)"] if referred else heads]
         for row in self.rows:
             interval = f"{row.iqm.low:.1f} to {row.iqm.high:.1f}" if len(row.scores) > 1 else "one seed"
             cells = [row.group.task, row.group.label, str(len(row.scores)), f"{row.steps:,}", f"{row.mean:.1f}"]
-            cells += [f"{row.std:.1f}", f"{row.iqm.value:.1f}", interval, str(row.group.settings["preset"])]
+            cells += [f"{row.std:.1f}", f"{row.iqm.value:.1f}", interval]
             lines.append([*cells, f"{row.p_equivalent:.2g}"] if referred else cells)
         left_out = "".join(f"\nLeft out, unfinished: {path}" for path in self.unfinished)
-        return f"{markdown(lines)}\n\n{self._meaning()}{left_out}"
+        return f"{markdown(lines)}\n\n{self._meaning()}\n\n{self._settings()}{left_out}"
+
+    def _settings(self) -> str:
+        """Return what the algorithms were compared with: a line for each."""
+        lines = [["task", "algorithm", "preset", "learner", "network", "updates a step: critics", "actors"]]
+        for row in self.rows:
+            config = row.group.settings
+            network, learner = config["network"], config.get("learner", {}).get("kind", "none")
+            shape = f"{'-'.join(map(str, network['hidden_sizes']))} {network['activation']}"
+            updates = np.mean([curve.updates for curve in row.group.curves], axis=0)
+            cells = [row.group.task, row.group.label, config["preset"], learner.removesuffix("Config"), shape]
+            lines.append([*cells, *(f"{update:.2f}" for update in updates)])
+        return markdown(lines)
 
     def _meaning(self) -> str:
         finals = {row.steps == curve.budget for row in self.rows for curve in row.group.curves}

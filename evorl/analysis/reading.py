@@ -17,6 +17,8 @@ from evorl.running.settings import differences
 
 #: Settings in which the seeds of one group may differ.
 FREE = ("seed", "total_timesteps")
+#: Columns of `progress.csv` that are read.
+READ = ("steps", "test/return", "final/return", "budget/critic_updates", "budget/actor_updates")
 #: Folder of the summaries; never read as runs.
 SUMMARY = "_summary"
 
@@ -32,6 +34,7 @@ class Curve:
         returns: (k,) mean test returns.
         final: mean return of the last test.
         budget: environment steps asked for.
+        updates: gradient updates of critics and of actors, for each environment step of the run.
     """
 
     folder: Path
@@ -40,6 +43,7 @@ class Curve:
     returns: NDArray[np.float64]
     final: float
     budget: int
+    updates: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,10 @@ def read_curve(folder: RunFolder) -> Curve:
     """
     settings = folder.read_config()
     with folder.progress.open(newline="") as file:
-        rows = [[float(row[tag]) for tag in ("steps", "test/return", "final/return")] for row in csv.DictReader(file)]
-    table = np.array(rows)
+        table = np.array([[float(row[tag]) for tag in READ] for row in csv.DictReader(file)])
     tested = table[~np.isnan(table[:, 1])]
     if not len(tested):
         raise RunFolderError(f"{folder.path} must have been tested to be compared, got test_interval 0")
     budget = int(settings["config"]["total_timesteps"])
-    return Curve(folder.path, settings, tested[:, 0], tested[:, 1], float(table[-1, 2]), budget)
+    steps, _, final, critic, actor = table[-1].tolist()
+    return Curve(folder.path, settings, tested[:, 0], tested[:, 1], final, budget, (critic / steps, actor / steps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,7 +46,8 @@ def run(words: Sequence[str]) -> None:
         result = train(config, running, algorithm=algorithm, imports=options.import_, overwrite=options.overwrite)
     else:
         result = resume(options.resume, {"config": to_plain(config), "running": to_plain(running)})
-    print(f"{result.folder}: final return {result.final_return:.1f} at {result.steps} steps")
+    tested = "not tested" if math.isnan(result.final_return) else f"final return {result.final_return:.1f}"
+    print(f"{result.folder}: {tested} at {result.steps} steps")
 
 
 def settle(words: Sequence[str]) -> tuple[type[EvoRL[Any]], Any, Running, Options]:
