@@ -11,10 +11,11 @@ from deap import base
 
 from evorl import template
 from evorl.errors import require_at_least
+from evorl.evaluation import Report
 from evorl.policies import NetworkConfig
 from evorl.population import Population
 from evorl.task import Task
-from evorl.template import EvoRL, Report
+from evorl.template import EvoRL
 from evorl.variation import DiagonalGaussian, GaussianConfig
 
 

@@ -11,11 +11,11 @@ import torch
 from evorl import learning
 from evorl.algorithms import cem
 from evorl.errors import require_at_least, require_between
+from evorl.evaluation import Report
 from evorl.interaction import Replay
 from evorl.learning import AnyLearnerConfig, CriticSchedule, DDPGConfig, SharedCritic, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
-from evorl.template import Report
 
 _CRITIC = NetworkConfig(hidden_sizes=(400, 300), activation="leaky_relu")
 _TD3 = TD3Config(critic=_CRITIC, batch_size=100, actor_learning_rate=1e-3, critic_learning_rate=1e-3)

@@ -11,13 +11,13 @@ import torch
 from evorl import learning
 from evorl.algorithms import ga
 from evorl.errors import require_at_least
+from evorl.evaluation import Report
 from evorl.interaction import Episodes, Replay
 from evorl.learning import AnyLearnerConfig, DDPGConfig, EpisodicAgent, TD3Config
 from evorl.policies import MLP, NetworkConfig, NoisyPolicy, OrnsteinUhlenbeck
 from evorl.population import Population
 from evorl.selection import best_first
 from evorl.task import Task
-from evorl.template import Report
 
 _SMALL = NetworkConfig(hidden_sizes=(64, 64))
 _QUICK = TD3Config(critic=_SMALL, batch_size=128, actor_learning_rate=1e-3, critic_learning_rate=1e-3)

@@ -214,6 +214,10 @@ class Population:
         fitness = self._unknown() if changed else self.fitness
         return replace(self, traits={**self.traits, **traits}, fitness=fitness)
 
+    def only_traits(self, prefix: str) -> Population:
+        """Return these individuals with only the traits whose name begins with `prefix`."""
+        return replace(self, traits={name: trait for name, trait in self.traits.items() if name.startswith(prefix)})
+
     def _unknown(self) -> Tensor:
         return torch.full_like(self.fitness, torch.nan)
 

@@ -13,20 +13,16 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from evorl.budget import Ledger
 from evorl.envs import MemberEnvs, describe, make
 from evorl.errors import ConfigError, nearest, require_at_least, require_choices
-from evorl.evaluation import evaluate_by_episodes
+from evorl.evaluation import Report, describe_members, diversity, evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
 from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, Policy
 from evorl.population import Identities, Population, Transitions
 from evorl.streams import Streams
 from evorl.task import Arguments, Task
-
-#: Scalars of one generation, by tag; the same tags at every generation.
-Report = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,11 +204,11 @@ class EvoRL(Generic[ConfigT]):
         evaluated = self.evaluate(learned)
         self.population = self.select(evaluated)
         self.generation += 1
-        report = {"population/diversity": _diversity(evaluated.params)}
+        report = {"population/diversity": diversity(evaluated.params)}
         if type(self).evaluate is not EvoRL.evaluate:
-            report |= _describe_members("fitness", "fitness", evaluated.fitness)
+            report |= describe_members("fitness", "fitness", evaluated.fitness)
         if "recent_returns" in evaluated.traits:
-            report |= _describe_members("train/return", "return", evaluated.traits["recent_returns"].nanmean(dim=1))
+            report |= describe_members("train/return", "return", evaluated.traits["recent_returns"].nanmean(dim=1))
         losses = {name: trait for name, trait in evaluated.traits.items() if name.startswith("loss.")}
         report |= {name.replace(".", "/"): trait.nanmean().item() for name, trait in losses.items()}
         return {**report, **self.report(evaluated), **self.ledger.report()}
@@ -298,21 +294,3 @@ class EvoRL(Generic[ConfigT]):
         """Free the environments."""
         for envs in self._envs:
             envs.close()
-
-
-def _describe_members(tag: str, what: str, values: Tensor) -> Report:
-    """Return best, mean, median and worst of a value (n,) that is NaN where unknown, and each member's own."""
-    known = values[~values.isnan()]
-    nothing = not len(known)
-    report = {
-        f"{tag}/best": torch.nan if nothing else known.max().item(),
-        f"{tag}/mean": torch.nan if nothing else known.mean().item(),
-        f"{tag}/median": torch.nan if nothing else known.quantile(0.5).item(),
-        f"{tag}/worst": torch.nan if nothing else known.min().item(),
-    }
-    return report | {f"population/members/{row:02d}/{what}": value for row, value in enumerate(values.tolist())}
-
-
-def _diversity(params: Tensor) -> float:
-    """Return the mean Euclidean distance of the members (n, d) from their centroid."""
-    return (params - params.mean(dim=0)).square().sum(dim=1).sqrt().mean().item()

@@ -12,10 +12,11 @@ from support import ORACLE
 from evorl import check_algorithm
 from evorl.algorithms import cem, td3
 from evorl.conformance import ConformanceError
+from evorl.evaluation import Report
 from evorl.learning import TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
-from evorl.template import Config, EvoRL, Report
+from evorl.template import Config, EvoRL
 
 TINY = NetworkConfig(hidden_sizes=(3,))
 SHORT: dict[str, int | float | bool | str] = {"max_episode_steps": 3}

@@ -69,9 +69,9 @@ class Episodes:
         if not seeds or len(members) not in (1, len(seeds)):
             raise ValueError(f"seeds must be one for each of {len(members)} members, got {len(seeds)}")
         alive = np.arange(len(seeds))
-        acting, drawing = members, streams
+        acting, drawing = members.only_traits("normaliser"), streams
         returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)
-        observations = self.envs.reset(alive.tolist(), seeds)
+        observations = self.envs.reset(range(len(seeds)), seeds)
         kept: list[tuple[NDArray[np.generic], ...]] = []
         while alive.size:
             tensor = torch.from_numpy(observations).to(members.params.device)
@@ -86,7 +86,7 @@ class Episodes:
             if ended.any():
                 living = np.flatnonzero(~ended)
                 alive, observations = alive[living], following[living]
-                acting = acting[living.tolist()] if len(members) > 1 else members
+                acting = acting[living.tolist()] if len(members) > 1 else acting
                 drawing = drawing[living.tolist()] if drawing else None
         if purpose != "test":
             self.ledger.episodes += len(seeds)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from evorl.errors import ConfigError, Interrupted, require_at_least
+from evorl.evaluation import Report
 from evorl.population import Identities, Population
 from evorl.running import answer, checkpoint
 from evorl.running.folder import RunFolder, library_versions
 from evorl.running.interrupts import interrupts
 from evorl.running.sinks import Csv, Progress, Sink, TensorBoard
 from evorl.running.testing import Tester
-from evorl.template import EvoRL, Report
+from evorl.template import EvoRL
 
 UNKNOWN = float("nan")
 

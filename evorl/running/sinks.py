@@ -16,7 +16,7 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from evorl.template import Report
+from evorl.evaluation import Report
 
 #: More members than this are shown as histograms.
 SHOWN_MEMBERS = 16
