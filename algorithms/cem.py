@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from deap import base
@@ -16,7 +16,7 @@ from evorl.policies import NetworkConfig
 from evorl.population import Population
 from evorl.task import Task
 from evorl.template import EvoRL
-from evorl.variation import DiagonalGaussian, GaussianConfig
+from evorl.variation import DiagonalGaussian, FullGaussian, GaussianConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,8 @@ class Config(GaussianConfig, template.Config):
 
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig(hidden_sizes=(400, 300), activation="tanh"))
     """The members' policy."""
+    covariance: Literal["diagonal", "full"] = "diagonal"
+    """Whether coordinates are independent, or all covariances are adapted by DEAP's CMA-ES (small networks only)."""
     episodes_per_member: int = 1
     """Episodes in a fitness."""
 
@@ -48,17 +50,23 @@ class CEM(EvoRL[ConfigT]):
     }
 
     def build(self) -> None:
-        """Register `generate` and `update`, which may be registered anew before the first generation."""
-        centroid = self.policy.network.init(self.streams.rows("initialise", [0]))[0].numpy()
-        generator = self.streams.generator("vary")
-        self.strategy = DiagonalGaussian(centroid, self.config.population_size, generator, self.config)
+        """Register the strategy's `generate` and `update`."""
+        centroid, n = (
+            self.policy.network.init(self.streams.rows("initialise", [0]))[0].numpy(),
+            self.config.population_size,
+        )
+        self.strategy: DiagonalGaussian | FullGaussian
+        if self.config.covariance == "full":
+            self.strategy = FullGaussian(centroid, n, self.streams, self.config.variance_init)
+        else:
+            self.strategy = DiagonalGaussian(centroid, n, self.streams.generator("vary"), self.config)
         self.toolbox = base.Toolbox()
         self.toolbox.register("generate", self.strategy.generate, np.float32)
         self.toolbox.register("update", self.strategy.update)
 
     def initialise(self) -> Population:
         """The one parent is the mean of the Gaussian."""
-        return self.members(self.strategy.mean[None], "mean")
+        return self.members(self.strategy.centroid[None], "mean")
 
     def vary(self, parents: Population) -> Population:
         """Sample the Gaussian."""
@@ -80,9 +88,9 @@ class CEM(EvoRL[ConfigT]):
         return {f"{prefix}/std": std, f"{prefix}/extra_variance": self.strategy.extra}
 
     @classmethod
-    def generation_steps(cls, config: ConfigT, task: Task) -> int | None:
+    def first_steps(cls, config: ConfigT, task: Task) -> int | None:
         """The episodes of all members."""
-        whole = super().generation_steps(config, task)
+        whole = super().first_steps(config, task)
         return None if whole is None else whole * config.episodes_per_member
 
 

@@ -16,6 +16,7 @@ from evorl.selection import best_first
 from evorl.task import Task
 from evorl.template import EvoRL
 
+_COMMON = DDPGConfig(critic=NetworkConfig(), critic_architecture="joint", batch_size=256, gradient_clip=None, tau=0.005)
 _ACTOR = NetworkConfig(hidden_sizes=(128, 128), activation="tanh", layer_norm="unbiased", last_layer_scale=0.1)
 
 
@@ -42,6 +43,8 @@ class Config(template.Config):
         super().__post_init__()
         for name in ("warmup_steps", "updates_per_step", "replay_size", "interval"):
             require_at_least(name, getattr(self, name), 1)
+        if isinstance(self.learner, DDPGConfig):  # whose minibatches hold no transition twice
+            require_at_least("warmup_steps", self.warmup_steps, self.learner.batch_size)
         least, got = self.population_size * self.warmup_steps + 1, self.total_timesteps
         if got < least:
             raise ConfigError(f"total_timesteps must be at least {least}, beyond every member's warm-up, got {got}")
@@ -55,7 +58,10 @@ class DDPG(EvoRL[ConfigT]):
 
     name = "ddpg"
     state = (*EvoRL.state, "collector", "replay", "noise")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {},
+        "common": {"network": NetworkConfig(), "learner": _COMMON, "warmup_steps": 10_000},
+    }
 
     def build(self) -> None:
         """Make the learner, and an environment in mid-episode and a replay for each member."""
@@ -86,7 +92,7 @@ class DDPG(EvoRL[ConfigT]):
         return self.population[best_first(self.population.traits["recent_returns"].nanmean(dim=1))[:1]]
 
     @classmethod
-    def generation_steps(cls, config: ConfigT, task: Task) -> int:
+    def first_steps(cls, config: ConfigT, task: Task) -> int:
         """Every member takes an interval of steps."""
         return config.population_size * config.interval
 

@@ -42,6 +42,7 @@ class Config(ga.Config):
         super().__post_init__()
         require_at_least("injection_interval", self.injection_interval, 1)
         require_at_least("start_steps", self.start_steps, 0)
+        require_at_least("replay_size", self.replay_size, self.learner.batch_size)
 
 
 class ERL(ga.GA[Config]):
@@ -84,17 +85,18 @@ class ERL(ga.GA[Config]):
 
     def report(self, evaluated: Population) -> Report:
         """Return how the agent did, its share of the elites, and whether it became one of them if it just joined."""
-        elites, agent = evaluated[best_first(evaluated.fitness)[: self.elites]], self.agent.traits
-        share = elites.traits["from_agent"].double().mean().item()
-        kept = float("agent" in elites.origin) if "agent" in evaluated.origin else torch.nan
+        best, agent = best_first(evaluated.fitness)[: self.elites], self.agent.traits
+        share = evaluated.traits["from_agent"][best].double().mean().item()
+        joined = self.generation % self.config.injection_interval == 0
+        kept = float(len(evaluated) - 1 in best) if joined else torch.nan
         inside = {"erl/agent_return": agent["recent_returns"][0, -1].item(), "erl/agent_share": share}
         losses = {f"loss/{part}": agent[f"loss.{part}"].item() for part in ("critic", "actor")}
         return {**inside, "erl/injection_kept": kept, **losses}
 
     @classmethod
-    def generation_steps(cls, config: Config, task: Task) -> int | None:
+    def first_steps(cls, config: Config, task: Task) -> int | None:
         """The episodes of all members, and one of the agent."""
-        members = super().generation_steps(config, task)
+        members = super().first_steps(config, task)
         return None if members is None or task.time_limit is None else members + task.time_limit
 
 

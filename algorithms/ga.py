@@ -89,10 +89,10 @@ class GA(EvoRL[ConfigT]):
         return self.champion
 
     @classmethod
-    def generation_steps(cls, config: ConfigT, task: Task) -> int | None:
-        """The episodes of all members."""
-        whole = super().generation_steps(config, task)
-        return None if whole is None else whole * config.episodes_per_member
+    def first_steps(cls, config: ConfigT, task: Task) -> int | None:
+        """The episodes of all members, once to begin with and once more."""
+        whole = super().first_steps(config, task)
+        return None if whole is None else 2 * whole * config.episodes_per_member
 
 
 if __name__ == "__main__":

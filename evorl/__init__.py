@@ -36,7 +36,10 @@ _HOMES = {
     "resume": "evorl.running",
     "train": "evorl.running",
 }
-_MODULES = ("algorithms", "analysis", "envs", "learning", "policies", "running", "selection", "variation")
+_MODULES = (
+    *("algorithms", "analysis", "budget", "envs", "errors", "evaluation", "interaction", "learning", "policies"),
+    *("population", "running", "selection", "streams", "task", "template", "variation"),
+)
 
 
 def __getattr__(name: str) -> Any:

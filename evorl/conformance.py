@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+import pickle
 import random
 from typing import Any
 
@@ -97,7 +99,7 @@ def _check_answer(run: EvoRL[Any]) -> None:
 
 
 def _check_resume(algorithm: type[EvoRL[Any]], config: Config, run: EvoRL[Any]) -> None:
-    resumed = algorithm(config, copy.deepcopy(run.state_dict()))
+    resumed = algorithm(config, {name: _saved_and_read(name, state) for name, state in run.state_dict().items()})
     run.step()
     resumed.step()
     ours, theirs = run.state_dict(), resumed.state_dict()
@@ -107,6 +109,17 @@ def _check_resume(algorithm: type[EvoRL[Any]], config: Config, run: EvoRL[Any]) 
     different = [name for name in ours if not _equal(ours[name], theirs[name])]
     _require(not different, f"a resumed run must equal the one that was not cut, {different} differ")
     resumed.close()
+
+
+def _saved_and_read(name: str, state: Any) -> Any:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    try:
+        return torch.load(file, weights_only=True)
+    except pickle.UnpicklingError as error:
+        rule = f"state must be of tensors and plain values, {name!r} is not: a checkpoint of it could not be read"
+        raise ConformanceError(rule) from error
 
 
 def _digest_outside_state(run: EvoRL[Any]) -> dict[str, Any]:

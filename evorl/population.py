@@ -224,7 +224,8 @@ class Population:
     def clone(self) -> Population:
         """Return the same individuals on memory of their own, free to be changed in place."""
         traits = {name: trait.clone() for name, trait in self.traits.items()}
-        return replace(self, params=self.params.clone(), fitness=self.fitness.clone(), traits=traits)
+        columns = {"id": self.id.clone(), "parent": self.parent.clone(), "fitness": self.fitness.clone()}
+        return replace(self, params=self.params.clone(), traits=traits, **columns)  # type: ignore[arg-type]
 
     def individuals(self) -> list[Individual]:
         """Return DEAP's view of every row of a copy of these members, on the CPU."""
@@ -242,6 +243,11 @@ class Population:
             "origin": list(self.origin),
             "traits": dict(self.traits),
         }
+
+    @staticmethod
+    def is_state(state: Any) -> bool:
+        """Whether `state` is what `state_dict` returns."""
+        return isinstance(state, dict) and {"params", "fitness", "id", "parent", "origin", "traits"} == set(state)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], identities: Identities) -> Population:

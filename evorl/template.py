@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args
+from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args, get_origin
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from evorl.errors import ConfigError, nearest, require_at_least, require_choices
 from evorl.evaluation import Report, describe_members, diversity, evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
 from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, Policy
-from evorl.population import Identities, Population, Transitions
+from evorl.population import Identities, Population
 from evorl.streams import Streams
 from evorl.task import Arguments, Task
 
@@ -44,7 +44,7 @@ class Config:
     device: str = "cpu"
     """Where parameters live and learn."""
     preset: str = "published"
-    """The named settings that these began as; from Python a label, made by `Algorithm.preset(name, ...)`."""
+    """Named settings to begin with; in Python `Algorithm.preset(name, ...)` makes them, and this is only their name."""
 
     def __post_init__(self) -> None:
         require_choices(self)
@@ -96,7 +96,8 @@ class EvoRL(Generic[ConfigT]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in cls.__dict__.get("__orig_bases__", ()):
-            for kind in get_args(base):
+            origin = get_origin(base)
+            for kind in get_args(base) if isinstance(origin, type) and issubclass(origin, EvoRL) else ():
                 bound = kind.__bound__ if isinstance(kind, TypeVar) else kind
                 cls.config_type = bound if isinstance(bound, type) else cls.config_type
         if "name" not in cls.__dict__:
@@ -143,7 +144,7 @@ class EvoRL(Generic[ConfigT]):
         Raises:
             ConfigError: there is no such preset, or a setting cannot work.
         """
-        presets: dict[str, Mapping[str, Any]] = {"published": {}, **cls.presets}
+        presets: dict[str, Mapping[str, Any]] = {"published": {}, "common": {}, **cls.presets}
         if name not in presets:
             hint = nearest(name, presets)
             raise ConfigError(f"preset of {cls.name} must be one of {', '.join(presets)}, got {name!r}{hint}")
@@ -190,8 +191,8 @@ class EvoRL(Generic[ConfigT]):
         return {}
 
     @classmethod
-    def generation_steps(cls, config: ConfigT, task: Task) -> int | None:
-        """Return the most environment steps that a generation can take; None if there is no bound."""
+    def first_steps(cls, config: ConfigT, task: Task) -> int | None:
+        """Return the most environment steps that the first generation can take; None if there is no bound."""
         return None if task.time_limit is None else config.population_size * task.time_limit
 
     # The loop.
@@ -199,7 +200,9 @@ class EvoRL(Generic[ConfigT]):
     @final
     def step(self) -> Report:
         """Turn the loop once and return what happened."""
-        candidates = self.vary(self.population)
+        candidates, size = self.vary(self.population), self.config.population_size
+        if len(candidates) != size:
+            raise ValueError(f"vary must return population_size = {size} rows, got {len(candidates)}")
         learned = self.learn(candidates)
         evaluated = self.evaluate(learned)
         self.population = self.select(evaluated)
@@ -231,15 +234,9 @@ class EvoRL(Generic[ConfigT]):
 
         `starts` names the stream of the start states, so that two evaluations of one generation can differ in them.
         """
-        keyed = self.generation, trials, starts
-        return evaluate_by_episodes(candidates, self.episodes, self.streams, *keyed, self.replay)
-
-    @final
-    def store(self, transitions: Transitions) -> None:
-        """Add transitions to the replay, and count them."""
-        if self.replay is not None:
-            self.replay.add(transitions)
-            self.ledger.stored += len(transitions)
+        return evaluate_by_episodes(
+            candidates, self.episodes, self.streams, self.generation, trials, starts, self.replay
+        )
 
     @final
     def make_envs(self, n: int) -> MemberEnvs:
@@ -259,7 +256,7 @@ class EvoRL(Generic[ConfigT]):
         return Population.fresh(params.to(self.config.device), self.identities, "initial")
 
     def _check_budget(self) -> None:
-        smallest = self.generation_steps(self.config, self.task)
+        smallest = self.first_steps(self.config, self.task)
         if smallest is not None and self.config.total_timesteps < smallest:
             got = self.config.total_timesteps
             raise ConfigError(f"total_timesteps must be at least {smallest}, which one generation can take, got {got}")
@@ -283,7 +280,7 @@ class EvoRL(Generic[ConfigT]):
             raise ValueError(f"state must hold {sorted(self.state)}, got {sorted(state)}")
         for name in self.state:
             held = getattr(self, name, None)
-            if name == "population" or isinstance(held, Population):
+            if Population.is_state(state[name]):
                 setattr(self, name, Population.from_state(state[name], self.identities))
             elif held is not None and hasattr(held, "load_state_dict"):
                 held.load_state_dict(state[name])

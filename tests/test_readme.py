@@ -22,20 +22,21 @@ def test_there_are_three_blocks_of_at_most_ten_lines() -> None:
     assert all(len(block.strip().splitlines()) <= 10 for _, block in BLOCKS)
 
 
-def test_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_and_then_compare_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(BLOCKS[0][1], names)  # noqa: S102
-    assert evorl.load(tmp_path / "runs/Pendulum-v1/cem/s0").act([1.0, 0.0, 0.0]) == names["action"]
-
-
-def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
+    assert names["run"].final_return > -400, "it has learned: without, the return is about -1400"
+    assert evorl.load(tmp_path / "runs/Pendulum-v1/td3/s0").act([1.0, 0.0, 0.0]) == names["action"]
     for line in BLOCKS[1][1].strip().splitlines():
         words = shlex.split(line)
         assert words[0] == "evorl"
         cli.main(words[1:])
     printed = capsys.readouterr().out
+    assert "skipped  runs/Pendulum-v1/td3/s0" in printed
+    assert "4 of 4 runs are finished" in printed
     assert "| Pendulum-v1 | td3 " in printed
     assert "over 20 episodes" in printed
     assert (tmp_path / "runs/_summary/comparison.png").stat().st_size > 10_000

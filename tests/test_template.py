@@ -285,7 +285,7 @@ def test_a_preset_is_the_named_settings_with_those_given_on_top() -> None:
 def test_an_unknown_preset_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^preset of climber must be one of published, small, got 'smal'; did you mean 'small'\?$",
+        match=r"^preset of climber must be one of published, common, small, got 'smal'; did you mean 'small'\?$",
     ):
         Climber.preset("smal", env_id=ORACLE)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evorl.analysis.reading import Group, read_runs
+from evorl.analysis.reading import Group, changes, read_runs
 from evorl.analysis.statistics import Estimate, Reference, equivalence, iqm
 
 #: Points of the common grid on which curves are compared.
@@ -30,6 +30,7 @@ class Row:
         iqm: of the scores.
         grid: (p,) environment steps.
         curve: of the test returns on the grid, (p,).
+        ended: whether all runs of the task ended at these steps, so that scores are those of their final tests.
         p_equivalent: of the two one-sided tests against the reference; NaN without one.
     """
 
@@ -41,15 +42,16 @@ class Row:
     iqm: Estimate
     grid: NDArray[np.float64]
     curve: Estimate
+    ended: bool
     p_equivalent: float = float("nan")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows, task by task, best first, and the unfinished runs that were left out."""
+    """All rows, task by task, best first, and the runs that were left out."""
 
     rows: tuple[Row, ...]
-    unfinished: tuple[Path, ...]
+    left_out: tuple[Path, ...]
 
     @property
     def tasks(self) -> list[str]:
@@ -68,29 +70,32 @@ class Comparison:
         for row in self.rows:
             interval = f"{row.iqm.low:.1f} to {row.iqm.high:.1f}" if len(row.scores) > 1 else "one seed"
             cells = [row.group.task, row.group.label, str(len(row.scores)), f"{row.steps:,}", f"{row.mean:.1f}"]
-            cells += [f"{row.std:.1f}", f"{row.iqm.value:.1f}", interval]
+            std = f"{row.std:.1f}" if len(row.scores) > 1 else "-"
+            cells += [std, f"{row.iqm.value:.1f}", interval]
             lines.append([*cells, f"{row.p_equivalent:.2g}"] if referred else cells)
-        left_out = "".join(f"\nLeft out, unfinished: {path}" for path in self.unfinished)
+        left_out = "".join(f"\nLeft out, unfinished or not tested: {path}" for path in self.left_out)
         return f"{markdown(lines)}\n\n{self._meaning()}\n\n{self._settings()}{left_out}"
 
     def _settings(self) -> str:
         """Return what the algorithms were compared with: a line for each."""
-        lines = [["task", "algorithm", "preset", "learner", "network", "updates a step: critics", "actors"]]
+        heads = ["task", "algorithm", "preset", "changed in it", "learner", "network"]
+        lines = [[*heads, "critic updates a step", "actor updates"]]
         for row in self.rows:
-            config = row.group.settings
+            config, changed = row.group.settings, "; ".join(changes(row.group.curves[0])) or "-"
             network, learner = config["network"], config.get("learner", {}).get("kind", "none")
             shape = f"{'-'.join(map(str, network['hidden_sizes']))} {network['activation']}"
             updates = np.mean([curve.updates for curve in row.group.curves], axis=0)
-            cells = [row.group.task, row.group.label, config["preset"], learner.removesuffix("Config"), shape]
+            cells = [row.group.task, row.group.label, config["preset"], changed, learner.removesuffix("Config"), shape]
             lines.append([*cells, *(f"{update:.2f}" for update in updates)])
         return markdown(lines)
 
     def _meaning(self) -> str:
-        finals = {row.steps == curve.budget for row in self.rows for curve in row.group.curves}
-        score = "the mean return of the final test" if finals == {True} else "the test return at the common steps"
+        final = "the mean return of the final test"
+        at_common = "the mean return of the last test at or before the common steps"
+        scores = "; ".join(f"{task}: {final if self.of(task)[0].ended else at_common}" for task in self.tasks)
         return (
-            f"A seed's score is {score}; steps are environment steps of all members together. IQM: interquartile mean "
-            "over seeds, with its bootstrap interval."
+            f"A seed's score is, on {scores}. Steps are environment steps of all members together. IQM: interquartile "
+            "mean over seeds, with its bootstrap interval."
         )
 
     def write_csv(self, path: Path) -> None:
@@ -137,20 +142,23 @@ def compare(
     Raises:
         RunFolderError: there is no finished run, or seeds of one group differ in more than their seed.
     """
-    groups, unfinished = read_runs(list(folders))
+    groups, left_out = read_runs(list(folders))
     rows = []
     for task in sorted({group.task for group in groups}):
         of_task = [group for group in groups if group.task == task]
-        reached = min(min(curve.budget, int(curve.steps[-1])) for group in of_task for curve in group.curves)
-        rows += sorted((_row(group, reached, reference, margin) for group in of_task), key=lambda row: -row.mean)
-    return Comparison(tuple(rows), tuple(unfinished))
+        curves = [curve for group in of_task for curve in group.curves]
+        reached = min(min(curve.budget, int(curve.steps[-1])) for curve in curves)
+        ended = all(curve.budget == reached for curve in curves)
+        found = (_row(group, reached, ended, reference, margin) for group in of_task)
+        rows += sorted(found, key=lambda row: -row.mean)
+    return Comparison(tuple(rows), tuple(left_out))
 
 
-def _row(group: Group, steps: int, reference: Reference | None, margin: float) -> Row:
+def _row(group: Group, steps: int, ended: bool, reference: Reference | None, margin: float) -> Row:
     grid = np.linspace(0, steps, POINTS)
     returns = np.stack([np.interp(grid, curve.steps, curve.returns) for curve in group.curves])
-    ended = all(curve.budget == steps for curve in group.curves)
-    scores = np.array([curve.final for curve in group.curves]) if ended else returns[:, -1]
+    finals = [curve.final if ended else curve.returns[curve.steps <= steps][-1] for curve in group.curves]
+    scores = np.array(finals)
     std = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
     tested = equivalence(scores, reference, margin) if reference else float("nan")
-    return Row(group, steps, scores, float(scores.mean()), std, iqm(scores), grid, iqm(returns), tested)
+    return Row(group, steps, scores, float(scores.mean()), std, iqm(scores), grid, iqm(returns), ended, tested)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evorl.errors import RunFolderError
+from evorl.running import registry
 from evorl.running.folder import RunFolder
-from evorl.running.settings import differences
+from evorl.running.settings import differences, to_plain
 
 #: Settings in which the seeds of one group may differ.
 FREE = ("seed", "total_timesteps")
@@ -68,24 +69,23 @@ class Group:
 
 
 def read_runs(folders: Iterable[str | Path]) -> tuple[list[Group], list[Path]]:
-    """Return the groups of finished runs in `folders` and below, and the unfinished runs, which are left out.
+    """Return the groups of finished runs in `folders` and below, and the runs left out: unfinished or not tested.
 
     Raises:
         RunFolderError: there is no finished run, or seeds of one group differ in more than their seed.
     """
-    configs = sorted({path for folder in folders for path in Path(folder).rglob("config.json")})
+    configs = sorted({path for folder in folders for path in Path(folder).resolve().rglob("config.json")})
     found = [RunFolder(path.parent) for path in configs if SUMMARY not in path.parts]
-    finished = [folder for folder in found if folder.finished]
-    if not finished:
-        raise RunFolderError(f"runs must hold a finished run, got none in {', '.join(map(str, folders))}")
+    read = {folder.path: read_curve(folder) for folder in found if folder.finished}
+    if not any(read.values()):
+        raise RunFolderError(f"runs must hold a finished run with tests, got none in {', '.join(map(str, folders))}")
     curves: dict[tuple[str, str], list[Curve]] = {}
-    for folder in finished:
-        curve = read_curve(folder)
+    for curve in filter(None, read.values()):
         tag = curve.settings["running"]["tag"]
         label = f"{curve.settings['name']}-{tag}" if tag else curve.settings["name"]
-        curves.setdefault((folder.path.parent.parent.name, label), []).append(curve)
+        curves.setdefault((curve.folder.parent.parent.name, label), []).append(curve)
     groups = [Group(task, label, _by_seed(seeds)) for (task, label), seeds in sorted(curves.items())]
-    return groups, [folder.path for folder in found if not folder.finished]
+    return groups, [folder.path for folder in found if read.get(folder.path) is None]
 
 
 def _by_seed(curves: list[Curve]) -> tuple[Curve, ...]:
@@ -95,25 +95,35 @@ def _by_seed(curves: list[Curve]) -> tuple[Curve, ...]:
         for found in differences(_fixed(first), _fixed(curve)):
             message = f"{first.folder} and {curve.folder} must differ in their seed only, got {found}"
             raise RunFolderError(f"{message}; --tag keeps settings apart")
+    seeds = [curve.settings["config"]["seed"] for curve in curves]
+    if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise RunFolderError(f"{first.folder.parent} and others must hold each seed once, got seed {twice[0]} twice")
     return tuple(sorted(curves, key=lambda curve: int(curve.settings["config"]["seed"])))
 
 
 def _fixed(curve: Curve) -> dict[str, Any]:
-    return {name: value for name, value in curve.settings["config"].items() if name not in FREE}
+    protocol = {name: curve.settings["running"][name] for name in ("test_episodes", "final_episodes")}
+    return {**{name: value for name, value in curve.settings["config"].items() if name not in FREE}, **protocol}
 
 
-def read_curve(folder: RunFolder) -> Curve:
-    """Return the tests in the `progress.csv` of a finished run.
-
-    Raises:
-        RunFolderError: the run was not tested.
-    """
+def read_curve(folder: RunFolder) -> Curve | None:
+    """Return the tests in the `progress.csv` of a finished run; None if it was not tested."""
     settings = folder.read_config()
     with folder.progress.open(newline="") as file:
         table = np.array([[float(row[tag]) for tag in READ] for row in csv.DictReader(file)])
     tested = table[~np.isnan(table[:, 1])]
     if not len(tested):
-        raise RunFolderError(f"{folder.path} must have been tested to be compared, got test_interval 0")
+        return None
     budget = int(settings["config"]["total_timesteps"])
     steps, _, final, critic, actor = table[-1].tolist()
     return Curve(folder.path, settings, tested[:, 0], tested[:, 1], final, budget, (critic / steps, actor / steps))
+
+
+def changes(curve: Curve) -> list[str]:
+    """Return the settings of a run, `name: preset's -> its own`, that are not those of the preset it is named after."""
+    config = curve.settings["config"]
+    algorithm = registry.from_path(curve.settings["algorithm"], curve.settings["imports"])
+    preset = to_plain(algorithm.preset(config["preset"], env_id=config["env_id"]))
+    of_the_task = (*FREE, "env_kwargs", "device")
+    ours, theirs = ({name: v for name, v in plain.items() if name not in of_the_task} for plain in (preset, config))
+    return differences(ours, theirs)

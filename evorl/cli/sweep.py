@@ -14,6 +14,7 @@ from evorl.cli.parsing import parse
 from evorl.cli.train import settle
 from evorl.errors import EvorlError, require_at_least
 from evorl.running.folder import RunFolder, folder_name
+from evorl.running.settings import to_plain
 from evorl.running.sweep import Job, Outcome, grid, sweep
 
 
@@ -81,7 +82,7 @@ def _job(asked: Sweep, further: list[str], seed: int, env_id: str, algorithm: st
     found, config, running, _ = settle([algorithm, *flags])
     found.check(config)
     name = folder_name(config.env_id, config.env_kwargs, found.name, config.seed, running.tag)
-    return Job(algorithm, RunFolder(Path(running.runs) / name), tuple(flags))
+    return Job(algorithm, RunFolder(Path(running.runs) / name), tuple(flags), to_plain(config))
 
 
 def _tell(outcome: Outcome) -> None:

@@ -33,6 +33,8 @@ class Options:
 
 def run(words: Sequence[str]) -> None:
     """Train, or resume, as the command line says; print where the run is and its result."""
+    if "--resume" in words[:-1] and words[0].startswith("-"):
+        words = [RunFolder(Path(words[words.index("--resume") + 1])).read_config()["name"], *words]
     if not words or words[0].startswith("-"):
         if {"-h", "--help"} & set(words):
             print(
@@ -45,7 +47,9 @@ def run(words: Sequence[str]) -> None:
     if options.resume is None:
         result = train(config, running, algorithm=algorithm, imports=options.import_, overwrite=options.overwrite)
     else:
-        result = resume(options.resume, {"config": to_plain(config), "running": to_plain(running)})
+        stored = RunFolder(options.resume).read_config()["running"]
+        begun = {**to_plain(running), "progress": stored["progress"]}
+        result = resume(options.resume, {"config": to_plain(config), "running": begun}, running.progress)
     tested = "not tested" if math.isnan(result.final_return) else f"final return {result.final_return:.1f}"
     print(f"{result.folder}: {tested} at {result.steps} steps")
 

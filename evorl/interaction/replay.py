@@ -31,7 +31,7 @@ class Replay:
         require_at_least("capacity", capacity, 1)
         self.capacity = capacity
         self._widths = [observation_size, action_size, 1, observation_size, 1]
-        self._records = torch.empty(rings, min(capacity, FIRST_ALLOCATION), sum(self._widths), device=device)
+        self._records = torch.zeros(rings, min(capacity, FIRST_ALLOCATION), sum(self._widths), device=device)
         self._added = [0] * rings
 
     @property
@@ -68,7 +68,7 @@ class Replay:
 
     def _grow(self, allocation: int) -> None:
         rings, allocated, width = self._records.shape
-        records = self._records.new_empty(rings, allocation, width)
+        records = self._records.new_zeros(rings, allocation, width)
         records[:, :allocated] = self._records
         self._records = records
 
@@ -108,6 +108,6 @@ class Replay:
             raise ValueError(f"state must be of {ours[0]} rings of capacity {ours[1]}, got {theirs}")
         self._added = list(state["added"])
         if records.shape[1] > self._records.shape[1]:
-            self._records = self._records.new_empty(len(records), 0, records.shape[2])
+            self._records = self._records.new_zeros(len(records), 0, records.shape[2])
             self._grow(records.shape[1])
         self._records[:, : records.shape[1]] = records

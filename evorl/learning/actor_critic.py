@@ -34,8 +34,11 @@ class LearnerConfig:
     batch_size: int = 256
     """Transitions in a minibatch of a member."""
     actor_learning_rate: float = 3e-4
+    """Of the actor's Adam."""
     critic_learning_rate: float = 3e-4
+    """Of the critic's Adam."""
     discount: float = 0.99
+    """Weight of the next step's value."""
     tau: float = 0.005
     """Share of the network that its target takes over when it moves."""
     policy_delay: int = 1

@@ -53,7 +53,8 @@ class EpisodicAgent:
             self.ledger.stored += len(played.transitions)
         push_returns_(learned.traits["recent_returns"], [0], played.returns)
         updates = self.ledger.stored - int(agent.traits["stored"])
-        learns = self.ledger.stored > self.start_steps
+        enough = max(self.start_steps, self.learner.config.batch_size - 1)
+        learns = self.ledger.stored > enough
         losses = [self.learner.update_(learned, self.replay, updates, self.streams)] if learns else []
         count_updates(self.ledger, agent, learned, self.learner.config.policy_delay, first_row=-1)
         stored = torch.tensor([self.ledger.stored])

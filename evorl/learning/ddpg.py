@@ -29,7 +29,9 @@ class DDPGConfig(LearnerConfig):
     batch_size: int = 128
     """Transitions in a minibatch of a member."""
     actor_learning_rate: float = 5e-5
+    """Of the actor's Adam."""
     critic_learning_rate: float = 5e-4
+    """Of the critic's Adam."""
     tau: float = 1e-3
     """Share of the network that its target takes over when it moves."""
     gradient_clip: float | None = 10.0

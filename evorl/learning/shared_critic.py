@@ -11,6 +11,7 @@ from torch import Tensor
 from evorl.interaction import Replay
 from evorl.learning.actor_critic import ActorCritic, State
 from evorl.learning.adam import adam_state
+from evorl.population import Transitions
 from evorl.streams import Streams
 
 #: `sequential`: the critic trains with one actor after another, as in the authors' code; `joint`: with all at once, on
@@ -21,6 +22,8 @@ CriticSchedule = Literal["sequential", "joint"]
 @dataclass(frozen=True)
 class SharedCritic:
     """What learning against one critic needs; nothing here changes but the streams.
+
+    There is no policy delay: actors and critic have updates of their own.
 
     Attributes:
         learner: the updates.
@@ -79,16 +82,18 @@ class SharedCritic:
 
     def _critic_update(self, actors: Tensor, critic: State, rows: list[int]) -> Tensor:
         h = self.learner.hyperparameters(critic)
-        batch = self.replay.sample(self.streams.rows("critic_minibatch", rows), self.learner.config.batch_size)
+        batch = self._minibatch("critic_minibatch", rows)
         noise = self.learner.noise(self.streams.rows("target_noise", rows), batch)
         loss = self.learner.critic_step(critic, actors, batch, noise, h)
         self.learner.critic_target_step(critic, h)
         return loss.mean()
 
     def _actor_update(self, actors: Tensor, critic: State, moments: State) -> Tensor:
-        streams = self.streams.rows("actor_minibatch", range(len(actors)))
-        batch = self.replay.sample(streams, self.learner.config.batch_size)
+        batch = self._minibatch("actor_minibatch", list(range(len(actors))))
         return self.learner.actor_step(actors, critic, batch, self.learner.hyperparameters(critic), moments).mean()
+
+    def _minibatch(self, name: str, rows: list[int]) -> Transitions:
+        return self.replay.sample(self.streams.rows(name, rows), self.learner.config.batch_size)
 
     def critic_updates(self, actors: int, updates: int) -> int:
         """Return how many updates of the critic `train` makes."""

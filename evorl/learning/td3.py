@@ -28,6 +28,7 @@ class TD3Config(LearnerConfig):
     target_noise: float = 0.2
     """Standard deviation of the smoothing noise on the target action."""
     target_noise_clip: float = 0.5
+    """Bound on that noise."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

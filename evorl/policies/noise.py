@@ -32,7 +32,13 @@ class OrnsteinUhlenbeck:
         self.state = torch.zeros(rows, action_size, dtype=torch.float64)
 
     def step(self, normals: Tensor) -> Tensor:
-        """Advance by standard normals (n, a) and return the noise (n, a)."""
+        """Advance by standard normals (n, a) and return the noise (n, a).
+
+        Raises:
+            ValueError: they are not of all rows.
+        """
+        if len(normals) != len(self.state):
+            raise ValueError(f"normals must be of all {len(self.state)} rows, got {len(normals)}")
         self.state = self.state - self.theta * self.state + self.sigma * normals.double()
         return self.scale * self.state
 

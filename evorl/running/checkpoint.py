@@ -35,8 +35,10 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums, so a flipped bit would pass
             damaged = archive.testzip()
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        content: dict[str, Any] = {} if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise RunFolderError(f"{path} is cut or altered, or holds more than tensors and plain values") from error
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError) as error:
         raise RunFolderError(f"{path} is cut or altered: {str(error).splitlines()[0]}") from error
     if damaged is not None:
         raise RunFolderError(f"{path} is cut or altered: the checksum of {damaged} does not match")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,43 @@ class RunFolder:
             raise RunFolderError(f"{self.config} must hold {', '.join(sorted(REQUIRED))}, {missing[0]} is missing")
         return stored
 
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that runs here."""
+        return self.path / ".lock"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder against other processes; make it if need be, and leave nothing if nothing was written.
+
+        Raises:
+            RunFolderError: another process holds it.
+        """
+        made = not self.path.exists()
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with self.lock_file.open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    raise RunFolderError(f"{self.path} is being written by another process") from error
+                yield
+        finally:
+            if made and not self.config.exists():
+                shutil.rmtree(self.path)
+                for parent in list(self.path.parents)[:3]:
+                    if not any(parent.iterdir()):
+                        parent.rmdir()
+            else:
+                self.lock_file.unlink(missing_ok=True)
+
+    def require_free(self, overwrite: bool) -> None:
+        """Raise RunFolderError if a run is there already and `overwrite` is not set."""
+        if self.config.exists() and not overwrite:
+            remedy = "--overwrite to replace it" if self.finished else "--resume or --overwrite"
+            state = "holds a finished run" if self.finished else "holds an interrupted run"
+            raise RunFolderError(f"{self.path} {state}; give {remedy}, or --tag for another folder")
+
     def create(self, stored: Mapping[str, Any], overwrite: bool) -> None:
         """Make the folder with its config and versions.
 
@@ -85,11 +124,10 @@ class RunFolder:
             RunFolderError: a run is there already and `overwrite` is not set.
         """
         if self.config.exists():
-            if not overwrite:
-                remedy = "--overwrite to replace it" if self.finished else "--resume or --overwrite"
-                state = "holds a finished run" if self.finished else "holds an interrupted run"
-                raise RunFolderError(f"{self.path} {state}; give {remedy}, or --tag for another folder")
-            shutil.rmtree(self.path)
+            self.require_free(overwrite)
+            for path in self.path.iterdir():
+                if path != self.lock_file:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.versions, {**versions(), "exact": True})
         write_json(self.config, {"format": FORMAT, **stored})
@@ -112,12 +150,13 @@ def write_json(path: Path, content: Any) -> None:
 def library_versions() -> dict[str, str]:
     """Return the versions on which the numbers of a run depend."""
     found = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {**found, "evorl": evorl.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    return {**found, "evorl": evorl.__version__, "python": platform.python_version()}
 
 
 def versions() -> dict[str, str]:
     """Return the versions, the commit of a source checkout, and the command."""
-    return {**library_versions(), "commit": _commit(), "command": " ".join(sys.argv)}
+    machine = {"platform": platform.platform(), "commit": _commit(), "command": " ".join(sys.argv)}
+    return {**library_versions(), **machine}
 
 
 def _commit() -> str:

@@ -25,8 +25,9 @@ def import_modules(names: Iterable[str]) -> None:
     Raises:
         ConfigError: an import fails; the message is the module's own.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    names = list(names)
+    if names and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     for name in names:
         try:
             importlib.import_module(name)
@@ -67,7 +68,7 @@ def _defined_in(module: str) -> list[type[EvoRL[Any]]]:
 
 
 def of_config(config: Config) -> type[EvoRL[Any]]:
-    """Return the installed algorithm whose settings are of the type of `config`.
+    """Return the installed algorithm that stands in one module with the type of `config`.
 
     Raises:
         ConfigError: there is none.
@@ -78,7 +79,7 @@ def of_config(config: Config) -> type[EvoRL[Any]]:
         except Exception as error:  # one broken package must not stop the others
             warnings.warn(f"algorithm {point.name} cannot be imported: {error}", stacklevel=2)
             continue
-        if algorithm.config_type is type(config):
+        if algorithm.config_type is type(config) and algorithm.__module__ == type(config).__module__:
             return algorithm
     raise ConfigError(f"config must be of an installed algorithm unless `algorithm` is given, got {type(config)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ class Run:
         if content is not None:
             self.answer = Population.from_state(content["answer"], Identities())
             self.answer_steps, self.final_return = content["answer_steps"], content["final_return"]
+        self.last: Report | None = content["last"] if content is not None else None
         self.sinks = self._sinks(content["cut"] if content else 0)
         self.clock = began - self.ledger.seconds
         self.saved = time.monotonic()
@@ -106,9 +108,11 @@ class Run:
     def _sinks(self, cut: int) -> list[Sink]:
         steps = self.ledger.spent
         settings = {"algorithm": self.algorithm.name, **self.stored["config"]}
+        written = self.algorithm.generation > 0 and self.last is None  # else the record of these steps is still to come
+        after = steps + 1 if written else steps
         sinks: list[Sink] = [
             Csv(self.folder.progress, cut),
-            TensorBoard(self.folder.path, settings, purge_step=steps + 1 if self.resumed else None),
+            TensorBoard(self.folder.path, settings, purge_step=after if self.resumed else None),
         ]
         if self.running.progress:
             name = "/".join(self.folder.path.parts[-3:])
@@ -118,8 +122,12 @@ class Run:
     def go(self) -> Result:
         """Turn the loop until the budget is spent, then test and save the answer."""
         try:
-            if not self.algorithm.finished:
-                self._end(self._turn())
+            with interrupts() as interrupted:
+                if not (self.resumed and self.algorithm.finished):
+                    self.last = self._turn(interrupted)
+                    self._save()
+                if self.last is not None:
+                    self._end(self.last)
             answer.save(self.folder, self.stored, self.answer, self.algorithm.task)
             return Result(self.folder.path, self.final_return, self.answer_steps)
         finally:
@@ -128,22 +136,23 @@ class Run:
             self.tester.close()
             self.algorithm.close()
 
-    def _turn(self) -> Report:
+    def _turn(self, interrupted: Callable[[], bool]) -> Report:
         """Turn the loop until the budget is spent; return the last record, which is not written yet."""
-        with interrupts() as interrupted:
+        if self.algorithm.generation == 0:
             if not self.resumed:
-                self._write(self._test({}))
-            while True:
-                record = self._generation()
-                if self.algorithm.finished:
-                    return record
-                self._write({**record, "final/return": UNKNOWN, "final/return_std": UNKNOWN})
-                if interrupted():
-                    self._save()
-                    where = f"generation {self.algorithm.generation}, {self.ledger.spent} steps"
-                    raise Interrupted(f"interrupted after {where}; go on with --resume {self.folder.path}")
-                if time.monotonic() - self.saved >= self.running.checkpoint_seconds:
-                    self._save()
+                self._save()
+            self._write(self._test({}))
+        while True:
+            record = self._generation()
+            if self.algorithm.finished:
+                return record
+            self._write({**record, "final/return": UNKNOWN, "final/return_std": UNKNOWN})
+            if interrupted():
+                self._save()
+                command = f"evorl train {self.algorithm.name} --resume {self.folder.path}"
+                raise Interrupted(f"interrupted at {self.ledger.spent} steps; go on with: {command}")
+            if time.monotonic() - self.saved >= self.running.checkpoint_seconds:
+                self._save()
 
     def _generation(self) -> Report:
         """Turn the loop once and return what is worth reporting, with a test if one is due."""
@@ -186,6 +195,7 @@ class Run:
         self.final_return = float(final.mean())
         last = {"final/return": self.final_return, "final/return_std": float(final.std())}
         self._write({**record, **last, "budget/test_steps": self.ledger.steps["test"]})
+        self.last = None
         self._save()
 
     def _flush(self) -> int:
@@ -203,6 +213,7 @@ class Run:
             "answer": self.answer.state_dict(),
             "answer_steps": self.answer_steps,
             "final_return": self.final_return,
+            "last": self.last,
             "cut": cut,
         }
         checkpoint.save(self.folder.checkpoint, content)

@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from evorl.errors import ConfigError, nearest
@@ -31,6 +32,8 @@ def _plain(value: Any) -> Any:
         return to_plain(value)
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, Path):
+        return str(value)
     return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 

@@ -183,7 +183,7 @@ class Progress:
 
     def write(self, record: Report) -> None:
         """Show steps, generation, best fitness, test return, speed and time left."""
-        self._latest = int(record["steps"])
+        self._latest = min(int(record["steps"]), self._total)
         self._shown["gen"] = f"{record['generation']:.0f}"
         for label, tag in (("best", "fitness/best"), ("train", "train/return/best"), ("test", "test/return")):
             if np.isfinite(record.get(tag, float("nan"))):

@@ -9,8 +9,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+from evorl.errors import RunFolderError
 from evorl.running.folder import RunFolder
+from evorl.running.settings import differences
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Job:
         algorithm: its name.
         folder: where it goes.
         flags: what `evorl train ALGORITHM` is given to begin it.
+        config: the plain settings that this comes to.
     """
 
     algorithm: str
     folder: RunFolder
     flags: tuple[str, ...]
+    config: dict[str, Any]
 
     def words(self) -> list[str]:
         """Return the command line that begins the run, or goes on with it."""
@@ -71,6 +76,13 @@ def sweep(jobs: Sequence[Job], workers: int, tell: Callable[[Outcome], None]) ->
 
 
 def _run(job: Job, tell: Callable[[Outcome], None]) -> Outcome:
+    if job.folder.config.exists():
+        try:
+            found = differences(job.folder.read_config()["config"], job.config)
+        except RunFolderError as error:
+            return Outcome(job, "failed", str(error))
+        if found:
+            return Outcome(job, "failed", f"the folder holds a run with other settings: {'; '.join(found)}")
     if job.folder.finished:
         return Outcome(job, "skipped", "finished already")
     words = job.words()

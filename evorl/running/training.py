@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +54,24 @@ def train(
         "config": to_plain(config),
         "running": to_plain(running),
     }
+    json.dumps(stored)
+    folder.require_free(overwrite)
     torch.set_num_threads(running.num_threads)
     began = time.monotonic()
-    run = algorithm(config)
-    folder.create(stored, overwrite)
-    return Run(run, running, folder, stored, began).go()
+    with folder.held():
+        folder.require_free(overwrite)
+        run = algorithm(config)
+        folder.create(stored, overwrite)
+        return Run(run, running, folder, stored, began).go()
 
 
-def resume(run: str | Path, expected: dict[str, Any] | None = None) -> Result:
+def resume(run: str | Path, expected: dict[str, Any] | None = None, progress: bool | None = None) -> Result:
     """Go on with the interrupted run in the folder `run`, as if it had never been cut.
 
     Args:
         run: the run folder.
         expected: what `config.json` must hold under the given keys; None to take it as it is.
+        progress: whether to show how the run goes; as it began if None.
 
     Raises:
         RunFolderError: there is nothing to resume, or it is of another class, version or config, cut or altered.
@@ -73,22 +79,24 @@ def resume(run: str | Path, expected: dict[str, Any] | None = None) -> Result:
     folder = RunFolder(Path(run))
     stored = folder.read_config()
     del stored["format"]
-    for found in differences({key: stored[key] for key in expected}, expected) if expected else []:
-        raise RunFolderError(f"--resume must find the settings it is given, got {found}")
+    if found := differences({key: stored[key] for key in expected or {}}, expected or {}):
+        raise RunFolderError(f"--resume must find the settings it is given, got {'; '.join(found)}")
     if folder.finished:
         raise RunFolderError(f"run must be unfinished to be resumed, got {folder.path}, which is finished")
     content = checkpoint.read(folder.checkpoint)
-    for found in differences(content["stored"], stored):
-        raise RunFolderError(f"{folder.checkpoint} must be of the same run as config.json, got {found}")
-    for found in differences(content["versions"], library_versions()):
-        raise RunFolderError(f"--resume needs the versions the run began with, got {found}")
+    if found := differences(content["stored"], stored):
+        raise RunFolderError(f"{folder.checkpoint} must be of the same run as config.json, got {'; '.join(found)}")
+    if found := differences(content["versions"], library_versions()):
+        raise RunFolderError(f"--resume needs the versions the run began with, got {'; '.join(found)}")
     algorithm = registry.from_path(stored["algorithm"], stored["imports"])
     config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
+    running = running if progress is None else replace(running, progress=progress)
     torch.set_num_threads(running.num_threads)
     began = time.monotonic()
-    restored = algorithm(config, content["state"])
-    if not restored.exact:
-        write_json(folder.versions, {**json.loads(folder.versions.read_text()), "exact": False})
-        told = f"{config.env_id} does not repeat itself; new episodes begin, and the run is marked exact: false"
-        print(f"{folder.path}: {told}", file=sys.stderr)
-    return Run(restored, running, folder, stored, began, content).go()
+    with folder.held():
+        restored = algorithm(config, content["state"])
+        if not restored.exact:
+            write_json(folder.versions, {**json.loads(folder.versions.read_text()), "exact": False})
+            told = f"{config.env_id} does not repeat itself; new episodes begin, and the run is marked exact: false"
+            print(f"{folder.path}: {told}", file=sys.stderr)
+        return Run(restored, running, folder, stored, began, content).go()

@@ -36,8 +36,8 @@ def lay_out_slots(order: list[int], winners: list[int], elites: int, generator: 
     """Return the slots after selection.
 
     Each elite is copied into a random slot that neither the tournament nor elitism kept, or else into that of an
-    offspring; only the copies are protected. The worst slot is never protected, since an agent may be injected there:
-    in the authors' code it can be, and the injection then overwrites an elite.
+    offspring, or in the smallest populations stays in its own; only these are protected. The worst slot never is, since
+    an agent may be injected there: in the authors' code it can be, and the injection then overwrites an elite.
 
     Args:
         order: rows, best first.
@@ -53,10 +53,9 @@ def lay_out_slots(order: list[int], winners: list[int], elites: int, generator: 
     protected = []
     for elite in best:
         pool = next((slots for slots in (free, offspring) if any(slot != worst for slot in slots)), None)
-        if pool is None:
-            break
-        slot = next(slot for slot in pool if slot != worst)
-        pool[:] = [other for other in pool if other != slot]
+        slot = elite if pool is None else next(slot for slot in pool if slot != worst)
+        if pool is not None:
+            pool[:] = [other for other in pool if other != slot]
         donors[slot] = elite
         protected.append(slot)
     return Slots(donors, protected, offspring, free, worst)

@@ -31,7 +31,7 @@ def breed(parents: Population, mutation_probability: float, toolbox: base.Toolbo
     individuals, donors = parents.individuals(), list(range(len(parents)))
     with streams.as_global("breed"):
         for first, second in _pairs([row for row, is_free in enumerate(free) if is_free], generator):
-            for slot, pool in ((first, elites), (second, selected)):
+            for slot, pool in ((first, elites), (second, selected or elites)):
                 donors[slot] = int(generator.choice(pool))
                 individuals[slot] = toolbox.clone(individuals[donors[slot]])
             toolbox.mate(individuals[first], individuals[second])

@@ -95,6 +95,11 @@ class DiagonalGaussian:
         self._generator, self._config = generator, config
         self._divisor = self.parents if config.covariance_divisor == "code" else 1
 
+    @property
+    def centroid(self) -> Vector:
+        """The mean, under DEAP's name."""
+        return self.mean
+
     def generate(self, ind_init: Callable[[Vector], Made]) -> list[Made]:
         """Return a generation of samples, each (d,) given to `ind_init`."""
         drawn = self.population_size // 2 if self._config.antithetic else self.population_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,10 @@ from numpy.random import Generator
 from evorl.errors import ConfigError, require_between
 from evorl.policies import Block
 from evorl.variation.rows import MutationConfig, mate_rows, mutate_sparse
+
+OPERATOR = "an operator, module:function:name=value,..."
+#: What DEAP's conventions give each operator: individuals and how many, two individuals, one.
+POSITIONAL = {"select": 2, "mate": 2, "mutate": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,13 @@ def operator(argument: str, text: str) -> Callable[..., Any]:
         split = [pair.partition("=") for pair in pairs.split(",") if pair]
         bound = {key: ast.literal_eval(value) for key, _, value in split}
     except (ImportError, AttributeError, ValueError, SyntaxError) as error:
-        needed = "an operator, module:function:name=value,..."
-        raise ConfigError(f"{argument} must name {needed}, got {text!r}: {error}") from error
+        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: it cannot be called")
+    try:
+        inspect.signature(function).bind(*[None] * POSITIONAL[argument], **bound)
+    except ValueError:  # a builtin that does not tell its arguments
+        return partial(function, **bound)
+    except TypeError as error:
+        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
     return partial(function, **bound)

@@ -76,7 +76,7 @@ def mutate_sparse(
     for block in layout:
         if block.kind == "weight" and generator.random() < 2 * generator.random():
             weights = individual.genome[block.slice]
-            edits = generator.integers(ceil(config.mutation_fraction * len(weights)))
+            edits = generator.integers(max(1, ceil(config.mutation_fraction * len(weights))))
             places = generator.integers(len(weights), size=edits)
             for turn in _turns(places):
                 weights[places[turn]] = _edited(weights[places[turn]], generator, config)

@@ -28,10 +28,10 @@ def test_the_parents_are_one_row_the_float32_image_of_the_mean() -> None:
     run = CEM(config())
     for _ in range(3):
         assert run.population.params.dtype == torch.float32
-        assert torch.equal(run.population.params, torch.from_numpy(run.strategy.mean.astype(np.float32))[None])
-        assert run.strategy.mean.dtype == np.float64
+        assert torch.equal(run.population.params, torch.from_numpy(run.strategy.centroid.astype(np.float32))[None])
+        assert run.strategy.centroid.dtype == np.float64
         run.step()
-    assert not np.array_equal(run.strategy.mean, run.strategy.mean.astype(np.float32))
+    assert not np.array_equal(run.strategy.centroid, run.strategy.centroid.astype(np.float32))
 
 
 def test_the_first_mean_is_a_network_drawn_like_any_other() -> None:
@@ -65,7 +65,7 @@ def test_the_spread_of_the_samples_is_the_variance() -> None:
 def test_the_answer_is_the_mean_and_not_a_sample() -> None:
     run = CEM(config())
     run.step()
-    assert torch.equal(run.answer().params, torch.from_numpy(run.strategy.mean.astype(np.float32))[None])
+    assert torch.equal(run.answer().params, torch.from_numpy(run.strategy.centroid.astype(np.float32))[None])
 
 
 def test_the_mean_moves_to_the_better_half_weighted_by_rank() -> None:
@@ -129,12 +129,13 @@ def test_generate_and_update_can_be_registered_anew() -> None:
             self.toolbox.register("update", self.to_the_best)
 
         def shifted(self, step: float) -> list[np.ndarray[Any, Any]]:
-            return [np.asarray(self.strategy.mean + step * row, np.float32) for row in range(N)]
+            return [np.asarray(self.strategy.centroid + step * row, np.float32) for row in range(N)]
 
         def to_the_best(self, individuals: Sequence[Individual]) -> None:
             told.append([individual.fitness.values[0] for individual in individuals])
             best = max(individuals, key=lambda individual: individual.fitness)
-            self.strategy.mean = np.asarray(best[:], np.float64)
+            strategy: Any = self.strategy
+            strategy.mean = np.asarray(best[:], np.float64)
 
     run = Grid(config())
     first = run.population.params

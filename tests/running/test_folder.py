@@ -44,13 +44,13 @@ def test_creating_writes_config_and_versions(tmp_path: Path) -> None:
     assert folder.read_config() == {"format": 1, **STORED}
     written = json.loads(folder.versions.read_text())
     assert written["exact"] is True
-    assert {"commit", "command", *library_versions()} <= set(written)
+    assert {"platform", "commit", "command", *library_versions()} <= set(written)
     assert not folder.finished
 
 
 def test_versions_are_those_that_numbers_depend_on() -> None:
     found = library_versions()
-    assert set(found) == {"torch", "numpy", "gymnasium", "mujoco", "deap", "evorl", "python", "platform"}
+    assert set(found) == {"torch", "numpy", "gymnasium", "mujoco", "deap", "evorl", "python"}
     assert found["torch"] == torch.__version__
     assert found["evorl"] == evorl.__version__
     assert versions().items() >= found.items()

@@ -100,7 +100,7 @@ def test_a_run_ends_after_its_generation_with_a_checkpoint_and_equals_the_uninte
         with pytest.raises(Interrupted) as raised:
             evorl.train(CONFIG, running(tmp_path / "cut"))
     folder = run_in(tmp_path / "cut")
-    assert str(raised.value) == f"interrupted after generation 3, 60 steps; go on with --resume {folder}"
+    assert str(raised.value) == f"interrupted at 60 steps; go on with: evorl train cem --resume {folder}"
     assert raised.value.exit_code == 130
     assert state(folder)["generation"] == 3
     assert not (folder / "answer.pt").exists()
@@ -121,7 +121,7 @@ def test_two_signals_end_a_run_in_the_midst_of_its_generation(tmp_path: Path, mo
             evorl.train(CONFIG, running(tmp_path))
     folder = run_in(tmp_path)
     assert generations(folder) == [0, 1, 2]
-    assert not (folder / "state.pt").exists()
+    assert evorl.resume(folder).steps == 120, "it goes on from the beginning, where the last checkpoint stands"
 
 
 def generations(folder: Path) -> list[int]:
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_the_process_with_130_and_the_resumed_run_equals_the_uninter
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert err.splitlines()[-1].startswith("evorl: interrupted after generation ")
+    assert err.splitlines()[-1].startswith("evorl: interrupted at ")
     assert "Traceback" not in err
     assert generations(folder) == list(range(state(folder)["generation"] + 1))
     evorl.resume(folder)

@@ -1,5 +1,6 @@
 """Sweeps: the order of the grid, and finished runs skipped, cut ones resumed, failed ones told of."""
 
+import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ class Processes:
         return subprocess.CompletedProcess(list(words), self.codes.get(algorithm, 0))
 
 
+CONFIG = {"seed": 0, "total_timesteps": 8}
+
+
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
     found = Processes()
@@ -40,7 +44,20 @@ def job(folder: Path, algorithm: str, *files: str) -> Job:
         path.mkdir(parents=True)
     for name in files:
         (path / name).touch()
-    return Job(algorithm, RunFolder(path), FLAGS)
+    if "config.json" in files:
+        stored = {"format": 1, "algorithm": "m:A", "name": algorithm, "imports": [], "config": CONFIG, "running": {}}
+        (path / "config.json").write_text(json.dumps(stored))
+    return Job(algorithm, RunFolder(path), FLAGS, CONFIG)
+
+
+def test_a_folder_that_holds_other_settings_is_neither_skipped_nor_resumed(
+    tmp_path: Path, processes: Processes
+) -> None:
+    there = job(tmp_path, "cem", "config.json", "state.pt", "answer.pt")
+    other = Job("cem", there.folder, FLAGS, {"seed": 0, "total_timesteps": 9})
+    outcomes, _ = go(other)
+    assert outcomes["cem"].how == "failed"
+    assert "other settings: total_timesteps: 8 -> 9" in outcomes["cem"].line
 
 
 def go(*jobs: Job, workers: int = 1) -> tuple[dict[str, Outcome], list[Outcome]]:

@@ -1,0 +1,75 @@
+"""A Gaussian with all covariances, adapted by DEAP's CMA-ES: for policies of a few hundred parameters at most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from deap import cma
+from numpy.typing import NDArray
+
+from evorl.errors import require_at_least
+from evorl.population import Individual
+from evorl.streams import Streams
+
+Made = TypeVar("Made")
+
+
+class FullGaussian:
+    """`deap.cma.Strategy` behind the interface of `DiagonalGaussian`: random numbers from a stream, and a state.
+
+    Args:
+        centroid: (d,) the first mean; matrices of d x d are kept.
+        population_size: samples of a generation, 2 or more.
+        streams: `vary` stands in for the global state that the strategy draws from.
+        variance_init: the first variance of every coordinate.
+    """
+
+    def __init__(
+        self, centroid: NDArray[Any], population_size: int, streams: Streams, variance_init: float = 1e-3
+    ) -> None:
+        require_at_least("population_size", population_size, 2)
+        self._streams = streams
+        self._strategy = cma.Strategy(np.asarray(centroid, np.float64), variance_init**0.5, lambda_=population_size)
+
+    @property
+    def centroid(self) -> NDArray[np.float64]:
+        """The mean, (d,)."""
+        return np.asarray(self._strategy.centroid)
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """The variance of every coordinate, (d,)."""
+        return np.asarray(self._strategy.sigma**2 * np.diag(self._strategy.C))
+
+    @property
+    def extra(self) -> float:
+        """There is no extra variance."""
+        return 0.0
+
+    def generate(self, ind_init: Callable[[NDArray[np.float64]], Made]) -> list[Made]:
+        """Return a generation of samples, each (d,) given to `ind_init`."""
+        with self._streams.as_global("vary"):
+            return list(self._strategy.generate(ind_init))
+
+    def update(self, population: Sequence[Individual]) -> None:
+        """Adapt to the population by fitness; of equals the earlier one is the better."""
+        self._strategy.update(list(population))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all numbers of the strategy."""
+        arrays = {name: value for name, value in vars(self._strategy).items() if isinstance(value, np.ndarray)}
+        numbers = {name: value for name, value in vars(self._strategy).items() if np.isscalar(value)}
+        return {
+            "arrays": {name: torch.from_numpy(value.copy()) for name, value in arrays.items()},
+            "numbers": {
+                name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        vars(self._strategy).update({name: value.numpy().copy() for name, value in state["arrays"].items()})
+        vars(self._strategy).update(state["numbers"])

@@ -1,0 +1,235 @@
+"""CEM-RL: who learns, how often, from when on, and that without updates it is CEM."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support import ORACLE, counted, same, total_steps
+
+from evorl import check_algorithm
+from evorl.algorithms import cem
+from evorl.algorithms.cem_rl import CEMRL, Config
+from evorl.errors import ConfigError
+from evorl.learning import DDPGConfig, TD3Config
+from evorl.policies import NetworkConfig
+from evorl.population import Population
+
+TINY = NetworkConfig(hidden_sizes=(8, 8), activation="tanh")
+LENGTHS: dict[str, Any] = {"terminate_at": 3, "spread": 7}
+LEARNER = TD3Config(critic=TINY, batch_size=8, actor_learning_rate=1e-3, critic_learning_rate=1e-3)
+DDPG = DDPGConfig(critic=TINY, critic_architecture="joint", batch_size=8, gradient_clip=None)
+N = 6
+
+
+def config(**settings: Any) -> Config:
+    given = {"env_id": ORACLE, "env_kwargs": LENGTHS, "network": TINY, "learner": LEARNER, "start_steps": 0, **settings}
+    return Config(**{"population_size": N, "total_timesteps": 2_000, **given})
+
+
+def lengths(run: CEMRL, generation: int) -> list[int]:
+    rows = range(run.config.population_size)
+    return [3 + run.streams.episode_seed("fitness", generation, row, 0) % 7 for row in rows]
+
+
+def learned(run: CEMRL) -> tuple[Population, Population]:
+    """Return the candidates of the present generation before and after they learn."""
+    candidates = run.vary(run.population)
+    return candidates, run.learn(candidates)
+
+
+@pytest.mark.parametrize("trained", [None, 1, 2, 5])
+def test_the_other_members_are_bit_identical_before_and_after_the_gradient_part(trained: int | None) -> None:
+    run = CEMRL(config(gradient_members=trained))
+    run.step()
+    before, after = learned(run)
+    n = trained or N // 2
+    assert torch.equal(after.params[n:], before.params[n:])
+    assert (after.params[:n] != before.params[:n]).any(1).all()
+    assert torch.equal(after.id, before.id)
+    assert after.origin == before.origin
+
+
+def test_all_members_may_learn() -> None:
+    run = CEMRL(config(gradient_members=N))
+    run.step()
+    before, after = learned(run)
+    assert (after.params != before.params).any(1).all()
+    assert np.isnan(run.step()["cem_rl/untrained_fitness"])
+
+
+def test_the_learners_are_one_side_of_the_mirrored_samples() -> None:
+    run = CEMRL(config())
+    run.step()
+    before, after = learned(run)
+    mean = torch.from_numpy(run.strategy.centroid)
+    torch.testing.assert_close(
+        before.params[: N // 2].double() + before.params[N // 2 :].double(),
+        2 * mean.expand(N // 2, -1),
+        rtol=0,
+        atol=1e-6,
+    )
+    assert not torch.allclose(after.params[: N // 2] + after.params[N // 2 :], 2 * mean.float(), rtol=0, atol=1e-4)
+
+
+def test_there_is_no_gradient_while_no_more_than_start_steps_are_spent_and_nothing_is_caught_up() -> None:
+    probe = CEMRL(config())
+    played = [sum(lengths(probe, generation)) for generation in range(4)]
+    run = CEMRL(config(start_steps=played[0] + played[1]))
+    critic = run.critic["critic"].clone()
+    for _ in range(2):
+        before, after = learned(copy_of(run))
+        assert torch.equal(before.params, after.params)
+        run.step()
+    before, after = learned(copy_of(run))
+    assert run.ledger.spent == run.config.start_steps, "exactly as many are not yet more"
+    assert torch.equal(before.params, after.params)
+    report = run.step()
+    assert torch.equal(run.critic["critic"], critic)
+    assert report["budget/actor_updates"] == report["budget/critic_updates"] == 0
+    run.step()
+    assert run.ledger.updates["actor"] == dict.fromkeys(range(3), played[2]), "those of the last generation alone"
+
+
+def copy_of(run: CEMRL) -> CEMRL:
+    return CEMRL(run.config, copy.deepcopy(run.state_dict()))
+
+
+@pytest.mark.parametrize("trained", [1, 2, 4, 5])
+@pytest.mark.parametrize("schedule", ["sequential", "joint"])
+def test_actors_update_as_often_as_steps_were_stored_the_generation_before_and_the_critic_as_often_in_all(
+    schedule: str, trained: int
+) -> None:
+    run = CEMRL(config(gradient_members=trained, critic_schedule=schedule))
+    actor = critic = 0
+    for generation in range(4):
+        stored = sum(lengths(run, generation - 1)) if generation else 0
+        actor += stored
+        critic += trained * (stored // trained) if schedule == "sequential" else stored
+        report = run.step()
+        assert run.ledger.updates["actor"] == dict.fromkeys(range(trained), actor)
+        assert run.ledger.updates["critic"] == {-1: critic}
+        assert report["budget/actor_updates"] == trained * actor
+        assert run.critic["critic_adam.step"].item() == critic
+
+
+@pytest.mark.parametrize("episodes", [1, 3])
+def test_total_steps_are_the_sum_of_all_episodes_and_all_are_stored(episodes: int) -> None:
+    with counted() as made:
+        run = CEMRL(config(episodes_per_member=episodes, start_steps=10_000))
+        expected = 0
+        for generation in range(3):
+            run.step()
+            seeds = [
+                run.streams.episode_seed("fitness", generation, row, t) for row in range(N) for t in range(episodes)
+            ]
+            expected += sum(3 + seed % 7 for seed in seeds)
+            assert run.ledger.spent == run.ledger.steps["fitness"] == run.ledger.stored == expected
+            assert run.replay is not None
+            assert run.replay.sizes == [expected]
+            assert total_steps(made) == expected
+            assert run.ledger.episodes == N * episodes * (generation + 1)
+
+
+def test_the_replay_forgets_the_oldest() -> None:
+    run = CEMRL(config(replay_size=20, start_steps=10_000))
+    run.step()
+    assert run.ledger.stored > 20
+    assert run.replay is not None
+    assert run.replay.sizes == [20]
+
+
+@pytest.mark.parametrize("trained", [0, -1, N + 1])
+def test_a_number_of_learners_out_of_range_is_refused(trained: int) -> None:
+    with pytest.raises(ConfigError) as raised:
+        config(gradient_members=trained)
+    assert str(raised.value) == f"gradient_members must be between 1 and {N}, got {trained}"
+
+
+def test_negative_start_steps_are_refused() -> None:
+    with pytest.raises(ConfigError, match="start_steps must be at least 0, got -1"):
+        config(start_steps=-1)
+
+
+@pytest.mark.parametrize("env_id", [ORACLE, "Pendulum-v1"])
+def test_without_updates_it_equals_cem_in_everything(env_id: str) -> None:
+    kwargs: dict[str, Any] = {"max_episode_steps": 8}
+    common: dict[str, Any] = {"env_id": env_id, "env_kwargs": kwargs, "network": TINY, "population_size": N, "seed": 4}
+    hybrid = CEMRL(Config(**common, total_timesteps=1_000, learner=LEARNER, start_steps=1_001))
+    plain = cem.CEM(cem.Config(**common, total_timesteps=1_000))
+    for _ in range(6):
+        ours, theirs = hybrid.step(), plain.step()
+        tags = [tag for tag in theirs if tag.startswith(("fitness", "population"))]
+        assert [ours[tag] for tag in tags] == [theirs[tag] for tag in tags]
+        assert ours["cem_rl/std"] == theirs["cem/std"]
+        assert np.array_equal(hybrid.strategy.centroid, plain.strategy.centroid)
+        assert np.array_equal(hybrid.strategy.variance, plain.strategy.variance)
+        assert torch.equal(hybrid.answer().params, plain.answer().params)
+        assert hybrid.ledger.spent == plain.ledger.spent
+    assert ours["budget/actor_updates"] == 0
+
+
+def test_with_updates_it_does_not_equal_cem() -> None:
+    hybrid, plain = CEMRL(config()), CEMRL(config(start_steps=10_000))
+    fitness = [(hybrid.step()["fitness/mean"], plain.step()["fitness/mean"]) for _ in range(2)]
+    assert fitness[0][0] == fitness[0][1]
+    assert fitness[1][0] != fitness[1][1]
+
+
+def test_the_refit_sees_what_gradients_made_of_the_samples() -> None:
+    run = CEMRL(config())
+    run.step()
+    _, after = learned(run)
+    evaluated = run.evaluate(after)
+    rows = evaluated.fitness.argsort(descending=True, stable=True)[: N // 2]
+    weights = torch.log((1 + N / 2) / torch.arange(1, N / 2 + 1).double())
+    expected = weights / weights.sum() @ after.params[rows].double()
+    torch.testing.assert_close(run.select(evaluated).params[0].double(), expected, rtol=0, atol=1e-6)
+
+
+def test_the_report_tells_the_fitness_with_and_without_training() -> None:
+    run = CEMRL(config(gradient_members=2))
+    for _ in range(2):
+        report = run.step()
+        members = [report[f"population/members/{row:02d}/fitness"] for row in range(N)]
+        assert report["cem_rl/trained_fitness"] == pytest.approx(np.mean(members[:2]))
+        assert report["cem_rl/untrained_fitness"] == pytest.approx(np.mean(members[2:]))
+    assert np.isfinite([report["loss/critic"], report["loss/actor"]]).all()
+
+
+@pytest.mark.parametrize("learner", [LEARNER, DDPG], ids=["td3", "ddpg"])
+@pytest.mark.parametrize("schedule", ["sequential", "joint"])
+def test_it_conforms(learner: Any, schedule: str) -> None:
+    check_algorithm(CEMRL, config(learner=learner, critic_schedule=schedule, start_steps=30))
+
+
+def test_a_run_that_is_cut_and_resumed_equals_one_that_is_not() -> None:
+    whole, cut = CEMRL(config(seed=2)), CEMRL(config(seed=2))
+    for run in (whole, cut):
+        run.step()
+        run.step()
+    resumed = CEMRL(cut.config, copy.deepcopy(cut.state_dict()))
+    assert torch.equal(resumed.answer().params, cut.answer().params)
+    assert resumed.answer().id.tolist() == cut.answer().id.tolist()
+    for _ in range(2):
+        assert same(resumed.step(), whole.step())
+    assert same(resumed.state_dict(), whole.state_dict())
+    assert whole.ledger.updates["critic"][-1] > 0
+
+
+def test_presets_are_those_of_the_authors_and_the_common_one() -> None:
+    published: Config = CEMRL.preset("published", env_id=ORACLE)
+    assert published == Config(env_id=ORACLE)
+    assert (published.population_size, published.trained, published.start_steps) == (10, 5, 10_000)
+    assert published.network == NetworkConfig(hidden_sizes=(400, 300), activation="tanh")
+    learner: Any = published.learner
+    assert isinstance(learner, TD3Config)
+    assert learner.critic == NetworkConfig(hidden_sizes=(400, 300), activation="leaky_relu")
+    assert (learner.batch_size, learner.discount, learner.tau) == (100, 0.99, 0.005)
+    assert (learner.actor_learning_rate, learner.critic_learning_rate) == (1e-3, 1e-3)
+    common: Config = CEMRL.preset("common", env_id=ORACLE)
+    assert (common.network, common.learner) == (NetworkConfig(hidden_sizes=(256, 256)), TD3Config())
+    ddpg: Any = CEMRL.preset("ddpg", env_id=ORACLE).learner
+    assert isinstance(ddpg, DDPGConfig)
+    assert (ddpg.critic_architecture, ddpg.gradient_clip, ddpg.tau, ddpg.batch_size) == ("joint", None, 0.005, 100)
