@@ -126,4 +126,11 @@ def changes(curve: Curve) -> list[str]:
     preset = to_plain(algorithm.preset(config["preset"], env_id=config["env_id"]))
     of_the_task = (*FREE, "env_kwargs", "device")
     ours, theirs = ({name: v for name, v in plain.items() if name not in of_the_task} for plain in (preset, config))
-    return differences(ours, theirs)
+    return differences(_known(ours, theirs), theirs)
+
+
+def _known(settings: dict[str, Any], recorded: dict[str, Any]) -> dict[str, Any]:
+    """Return those of `settings` that a run has recorded; an older run does not know them all."""
+    known = {name: value for name, value in settings.items() if name in recorded}
+    nested = {name: value for name, value in known.items() if isinstance(value, dict)}
+    return known | {name: _known(value, recorded[name]) for name, value in nested.items()}

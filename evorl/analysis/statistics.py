@@ -68,8 +68,10 @@ def equivalence(returns: ArrayLike, reference: Reference, margin: float) -> floa
         margin: the largest difference that counts as none; above 0.
     """
     values = np.asarray(returns, np.float64)
+    if len(values) < 2:
+        return math.nan
     ours: dict[str, Any] = {"std1": values.std(ddof=1), "nobs1": len(values), "equal_var": False}
     theirs: dict[str, Any] = {"mean2": reference.mean, "std2": reference.std, "nobs2": reference.seeds}
     above = stats.ttest_ind_from_stats(values.mean() + margin, **ours, **theirs, alternative="greater").pvalue
     below = stats.ttest_ind_from_stats(values.mean() - margin, **ours, **theirs, alternative="less").pvalue
-    return float(max(above, below)) if len(values) > 1 else math.nan
+    return float(max(above, below))

@@ -1,0 +1,145 @@
+"""Reading run folders, and comparing them at equal steps."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from evorl import cli
+from evorl.algorithms.cem import CEM
+from evorl.analysis import compare
+from evorl.analysis.figures import draw_curves
+from evorl.analysis.statistics import Reference
+from evorl.errors import RunFolderError
+from evorl.running.settings import to_plain
+
+Tests = list[tuple[int, float]]
+
+
+def make_run(
+    runs: Path, name: str, seed: int, tests: Tests, final: float, budget: int, task: str = "T-v0", **changed: Any
+) -> Path:
+    """Write the folder of a finished run by hand."""
+    tag, finished = changed.pop("tag", ""), changed.pop("finished", True)
+    folder = runs / task / name / (f"s{seed}-{tag}" if tag else f"s{seed}")
+    folder.mkdir(parents=True)
+    config = to_plain(CEM.preset("quick", env_id="Pendulum-v1", seed=seed, total_timesteps=budget))
+    config.update(changed)
+    stored = {"algorithm": "evorl.algorithms.cem:CEM", "name": name, "imports": [], "config": config}
+    running = {"tag": tag, "test_episodes": 10, "final_episodes": 100}
+    (folder / "config.json").write_text(json.dumps({"format": 1, **stored, "running": running}))
+    with (folder / "progress.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["steps", "test/return", "final/return", "budget/critic_updates", "budget/actor_updates"])
+        for steps, value in tests:
+            ended = steps == tests[-1][0]
+            writer.writerow([steps, value, final if ended else "nan", 2 * steps, steps])
+    if finished:
+        (folder / "answer.pt").touch()
+    return folder
+
+
+def test_scores_are_the_final_tests_when_all_runs_have_one_budget(tmp_path: Path) -> None:
+    for seed, final in enumerate([10.0, 20.0, 60.0]):
+        make_run(tmp_path, "cem", seed, [(0, 0), (100, 5)], final, 100)
+    (row,) = compare([tmp_path]).rows
+    assert row.steps == 100
+    assert row.scores.tolist() == [10, 20, 60]
+    assert row.mean == 30
+    assert row.std == pytest.approx(np.std([10, 20, 60], ddof=1))
+    assert "on T-v0: the mean return of the final test." in compare([tmp_path]).table()
+
+
+def test_runs_of_other_lengths_are_all_scored_by_their_last_test_before_the_common_steps(tmp_path: Path) -> None:
+    make_run(tmp_path, "short", 0, [(0, 0), (50, 4), (100, 6)], 99, 100)
+    make_run(tmp_path, "long", 0, [(0, 0), (80, 3), (120, 50), (200, 70)], 77, 200)
+    comparison = compare([tmp_path])
+    assert {row.group.label: (row.steps, row.mean) for row in comparison.rows} == {"short": (100, 6), "long": (100, 3)}
+    assert [row.group.label for row in comparison.of("T-v0")] == ["short", "long"], "best first"
+    assert "last test at or before the common steps" in comparison.table()
+
+
+def test_seeds_that_differ_in_more_than_their_seed_are_not_pooled(tmp_path: Path) -> None:
+    make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 5, 100)
+    make_run(tmp_path, "cem", 1, [(0, 0), (100, 5)], 5, 100, variance_init=0.5)
+    with pytest.raises(RunFolderError, match=r"must differ in their seed only, got variance_init: 0\.01 -> 0\.5"):
+        compare([tmp_path])
+
+
+def test_a_tag_keeps_settings_apart_and_changes_of_the_preset_are_told(tmp_path: Path) -> None:
+    make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 5, 100)
+    make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 9, 100, tag="wide", variance_init=0.5)
+    table = compare([tmp_path]).table()
+    assert "| cem-wide  | 1 " in table
+    assert "| quick  | variance_init: 0.01 -> 0.5 |" in table
+    assert "| quick  | -                          |" in table
+    assert "| 2.00                  | 1.00          |" in table
+
+
+def test_a_run_counts_once_whatever_the_path_and_a_seed_once_in_a_group(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", "cem", 0, [(0, 0), (100, 5)], 5, 100)
+    assert len(compare([tmp_path, tmp_path / "a", tmp_path / "a" / ".." / "a"]).rows[0].scores) == 1
+    make_run(tmp_path / "b", "cem", 0, [(0, 0), (100, 5)], 5, 100)
+    with pytest.raises(RunFolderError, match="must hold each seed once, got seed 0 twice"):
+        compare([tmp_path])
+
+
+def test_unfinished_and_untested_runs_are_left_out_and_named(tmp_path: Path) -> None:
+    make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 5, 100)
+    cut = make_run(tmp_path, "cem", 1, [(0, 0)], 5, 100, finished=False)
+    untested = make_run(tmp_path, "cem", 2, [(0, float("nan"))], 5, 100)
+    comparison = compare([tmp_path])
+    assert set(comparison.left_out) == {cut, untested}
+    assert str(cut) in comparison.table()
+
+
+def test_no_finished_run_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="runs must hold a finished run with tests, got none in"):
+        compare([tmp_path])
+
+
+def test_a_reference_adds_its_p_value_to_the_table(tmp_path: Path) -> None:
+    for seed in range(8):
+        make_run(tmp_path, "cem", seed, [(0, 0), (100, 5)], 10.0 + seed, 100)
+    row = compare([tmp_path], Reference(13.5, 2.0, 30), 5.0).rows[0]
+    assert row.p_equivalent < 0.001
+    assert "p (equivalent)" in compare([tmp_path], Reference(13.5, 2.0, 30), 5.0).table()
+
+
+def test_the_figure_is_a_picture_with_a_panel_for_each_task(tmp_path: Path) -> None:
+    for task in ("A-v0", "B-v0"):
+        make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 5, 100, task=task)
+    draw_curves(compare([tmp_path]), tmp_path / "two.png")
+    header = (tmp_path / "two.png").read_bytes()[:24]
+    width, height = (int.from_bytes(header[start : start + 4]) for start in (16, 20))
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert width > 2 * height
+
+
+def test_the_command_writes_table_figure_csv_and_a_summary_run_with_a_band(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(3):
+        make_run(tmp_path, "cem", seed, [(0, 0), (100, 5.0 + seed)], 5.0 + seed, 100)
+    cli.main(["compare", str(tmp_path)])
+    assert capsys.readouterr().out.strip() == (tmp_path / "_summary" / "comparison.md").read_text().strip()
+    with (tmp_path / "_summary" / "scores.csv").open(newline="") as file:
+        assert [float(line["score"]) for line in csv.DictReader(file)] == [5, 6, 7]
+    events = EventAccumulator(str(tmp_path / "_summary" / "T-v0" / "cem"))
+    events.Reload()
+    ends = {tag: events.Scalars(f"summary/{tag}")[-1].value for tag in ("low", "iqm", "high")}
+    assert ends["iqm"] == pytest.approx(6)
+    assert ends["low"] < ends["iqm"] < ends["high"]
+    cli.main(["compare", str(tmp_path)])  # summaries are replaced, and not read as runs
+    assert len(list((tmp_path / "_summary" / "T-v0" / "cem").iterdir())) == 1
+
+
+def test_a_margin_without_a_reference_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["compare", str(tmp_path), "--margin", "3"])
+    assert ended.value.code == 2
+    assert "--reference and --margin must be given together" in capsys.readouterr().err
