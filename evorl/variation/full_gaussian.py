@@ -57,6 +57,9 @@ class FullGaussian:
     def update(self, population: Sequence[Individual]) -> None:
         """Adapt to the population by fitness; of equals the earlier one is the better."""
         self._strategy.update(list(population))
+        for name, value in vars(self._strategy).items():
+            if isinstance(value, np.ndarray):  # a resumed strategy has them row by row too, and rounds the same
+                setattr(self._strategy, name, np.ascontiguousarray(value))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all numbers of the strategy."""
