@@ -54,7 +54,7 @@ def train(
         "config": to_plain(config),
         "running": to_plain(running),
     }
-    json.dumps(stored)
+    json.dumps(stored)  # what cannot be written must fail before a folder is made
     folder.require_free(overwrite)
     torch.set_num_threads(running.num_threads)
     began = time.monotonic()
