@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -19,11 +20,11 @@ def column(value: Hyperparameter) -> Hyperparameter:
 
 
 def adam_state(name: str, params: Tensor) -> dict[str, Tensor]:
-    """Return the moments (n, d) and step count (n,) float64 of a new Adam under `<name>_adam.`."""
+    """Return the moments (n, d) and step count (n,) float32 of a new Adam under `<name>_adam.`."""
     return {
         f"{name}_adam.mean": torch.zeros_like(params),
         f"{name}_adam.square": torch.zeros_like(params),
-        f"{name}_adam.step": torch.zeros(len(params), dtype=torch.float64),
+        f"{name}_adam.step": torch.zeros(len(params), device=params.device),
     }
 
 
@@ -32,7 +33,8 @@ def adam_(
 ) -> None:
     """Descend one step, in place.
 
-    n rows move as n separate `torch.optim.Adam` would; row i uses `learning_rate[i]`.
+    n rows move as n separate `torch.optim.Adam` would; row i uses `learning_rate[i]`. One pass of torch's fused kernel
+    over each row: the same in separate operations costs five times as much in traffic through memory.
 
     Args:
         name: prefix of the moments in `state`.
@@ -41,10 +43,30 @@ def adam_(
         state: holds what `adam_state` returned; changed.
         learning_rate: one for all, or (n,).
     """
-    mean, square, step = (state[f"{name}_adam.{part}"] for part in ("mean", "square", "step"))
-    step += 1
-    mean.lerp_(gradient, 1 - BETA1)
-    square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-    root = (1 - BETA2**step).sqrt().to(params)[:, None]
-    rate = (column(learning_rate) / (1 - BETA1**step)[:, None].to(params.device)).to(params)
-    params.sub_((square.sqrt() / root).add_(EPSILON).reciprocal_().mul_(mean).mul_(rate))
+    moments = (state[f"{name}_adam.{part}"] for part in ("mean", "square", "step"))
+    tensors = [list(tensor.unbind()) for tensor in (params, gradient, *moments)]
+    if not isinstance(learning_rate, Tensor):
+        _step(tensors, learning_rate)
+        return
+    for row, rate in enumerate(learning_rate.tolist()):
+        _step([[rows[row]] for rows in tensors], rate)
+
+
+def _step(tensors: list[list[Tensor]], learning_rate: float) -> None:
+    params, gradients, means, squares, steps = tensors
+    adam(
+        params,
+        gradients,
+        means,
+        squares,
+        [],
+        steps,
+        fused=True,
+        amsgrad=False,
+        beta1=BETA1,
+        beta2=BETA2,
+        lr=learning_rate,
+        weight_decay=0.0,
+        eps=EPSILON,
+        maximize=False,
+    )

@@ -7,7 +7,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from evorl.policies.network import Block, lay_out, normalise, uniform_layers
+from evorl.policies.network import Block, lay_out, linear, normalise, uniform_layers
 from evorl.streams import RowStreams
 
 
@@ -59,7 +59,7 @@ class BranchedCritic:
             piece.view(-1, *block.shape) for piece, block in zip(pieces, self.layout, strict=True)
         )
         observations, actions = torch.split(inputs, self._inputs, dim=-1)
-        branches = [torch.baddbmm(b_s[:, None], observations, w_s.mT), torch.baddbmm(b_a[:, None], actions, w_a.mT)]
-        joined = torch.baddbmm(b_2[:, None], torch.nn.functional.elu(torch.cat(branches, -1)), w_2.mT)
+        branches = [linear(observations, w_s, b_s), linear(actions, w_a, b_a)]
+        joined = linear(torch.nn.functional.elu(torch.cat(branches, -1)), w_2, b_2)
         hidden = torch.nn.functional.elu(normalise(joined, gain, shift, "unbiased"))
-        return torch.baddbmm(b_3[:, None], hidden, w_3.mT)
+        return linear(hidden, w_3, b_3)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -94,11 +94,37 @@ def uniform_layers(
     return params
 
 
+class _Linear(torch.autograd.Function):
+    """A stacked linear layer whose gradient comes out contiguous, so that it need not be copied to stand in a row."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(inputs, weight)
+        return torch.baddbmm(bias[:, None], inputs, weight.mT)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        inputs, weight = ctx.saved_tensors
+        of_inputs, of_weight, _ = ctx.needs_input_grad
+        return (
+            torch.bmm(gradient, weight) if of_inputs else None,
+            torch.bmm(gradient.mT, inputs) if of_weight else None,
+            gradient.sum(1) if of_weight else None,
+        )
+
+
+def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return `inputs @ weight.T + bias`, (n, b, out), of inputs (n, b, in), weight (n, out, in) and bias (n, out)."""
+    output: Tensor = _Linear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
+    return output
+
+
 def normalise(hidden: Tensor, gain: Tensor, shift: Tensor, kind: LayerNorm) -> Tensor:
     """Return the layer norm of hidden (n, b, w) with gain and shift (n, w)."""
     centred = hidden - hidden.mean(-1, keepdim=True)
     if kind == "unbiased":  # ERL 2018: epsilon outside the root
-        scaled = centred / (hidden.std(-1, keepdim=True) + 1e-6)
+        variance = centred.square().sum(-1, keepdim=True) / (hidden.shape[-1] - 1)
+        scaled = centred / (variance.sqrt() + 1e-6)
     else:
         scaled = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
     return gain[:, None] * scaled + shift[:, None]
@@ -152,7 +178,7 @@ class MLP:
         for block in self.layout:
             if block.kind == "weight":
                 weight, bias = next(tensors).view(-1, *block.shape), next(tensors)
-                hidden = torch.baddbmm(bias[:, None], hidden, weight.transpose(1, 2))
+                hidden = linear(hidden, weight, bias)
                 layers -= 1
                 if layers >= 0:
                     if self.config.layer_norm != "none":
