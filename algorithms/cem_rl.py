@@ -13,7 +13,7 @@ from evorl.algorithms import cem
 from evorl.errors import require_at_least, require_between
 from evorl.evaluation import Report
 from evorl.interaction import Replay
-from evorl.learning import AnyLearnerConfig, CriticSchedule, DDPGConfig, SharedCritic, TD3Config
+from evorl.learning import CriticSchedule, DDPGConfig, DeterministicLearnerConfig, SharedCritic, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
 
@@ -35,7 +35,7 @@ _QUICK = TD3Config(critic=NetworkConfig(hidden_sizes=(64, 64)), actor_learning_r
 class Config(cem.Config):
     """Settings of CEM-RL; the defaults are those of the authors' code, which made the published figures."""
 
-    learner: AnyLearnerConfig = field(default_factory=lambda: _TD3)
+    learner: DeterministicLearnerConfig = field(default_factory=lambda: _TD3)
     """The updates of critic and actors."""
     gradient_members: int | None = None
     """How many of the samples are trained, the first ones; half of them if not given."""

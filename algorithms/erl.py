@@ -13,7 +13,7 @@ from evorl.algorithms import ga
 from evorl.errors import require_at_least
 from evorl.evaluation import Report
 from evorl.interaction import Episodes, Replay
-from evorl.learning import AnyLearnerConfig, DDPGConfig, EpisodicAgent, TD3Config
+from evorl.learning import DDPGConfig, DeterministicLearnerConfig, EpisodicAgent, TD3Config
 from evorl.policies import MLP, NetworkConfig, NoisyPolicy, OrnsteinUhlenbeck
 from evorl.population import Population
 from evorl.selection import best_first
@@ -29,7 +29,7 @@ _INTERVALS = {"halfcheetah": 10, "swimmer": 10, "reacher": 10, "ant": 1, "hopper
 class Config(ga.Config):
     """Settings of ERL; the defaults are those of the authors' 2018 code on HalfCheetah."""
 
-    learner: AnyLearnerConfig = field(default_factory=DDPGConfig)
+    learner: DeterministicLearnerConfig = field(default_factory=DDPGConfig)
     """The agent's updates."""
     injection_interval: int = 10
     """Generations between injections of the agent."""

@@ -9,12 +9,14 @@ import tyro
 from evorl.learning.actor_critic import ActorCritic
 from evorl.learning.ddpg import DDPG, DDPGConfig
 from evorl.learning.td3 import TD3, TD3Config
-from evorl.policies import MLP
+from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, Policy
 from evorl.task import Task
 
-AnyLearnerConfig = (
+#: Learners of deterministic policies, which hybrids of episodes and gradients are made of.
+DeterministicLearnerConfig = (
     Annotated[TD3Config, tyro.conf.subcommand("td3")] | Annotated[DDPGConfig, tyro.conf.subcommand("ddpg")]
 )
+AnyLearnerConfig = DeterministicLearnerConfig
 
 
 def make_learner(task: Task, actor: MLP, config: TD3Config | DDPGConfig) -> ActorCritic:
@@ -26,3 +28,8 @@ def make_learner(task: Task, actor: MLP, config: TD3Config | DDPGConfig) -> Acto
         config: its settings.
     """
     return TD3(task, actor, config) if isinstance(config, TD3Config) else DDPG(task, actor, config)
+
+
+def make_policy(task: Task, network: NetworkConfig, config: AnyLearnerConfig) -> Policy:
+    """Return the policy, without exploration, that the learner of `config` trains."""
+    return DeterministicPolicy(MLP(task.observation_size, task.action_size, network, output="tanh"))

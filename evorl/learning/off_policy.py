@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evorl.budget import Ledger
+from evorl.errors import require_at_least
 from evorl.interaction import Collector, Replay
 from evorl.learning.actor_critic import ActorCritic
+from evorl.policies import OrnsteinUhlenbeck
 from evorl.population import Population
 from evorl.streams import Streams
 
@@ -31,6 +35,28 @@ def push_returns_(recent: Tensor, rows: list[int], returns: NDArray[np.float64])
     recent[rows] = torch.cat([recent[rows, 1:], torch.from_numpy(returns)[:, None]], dim=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ActingConfig:
+    """How members with a replay act and how often they learn; learners without one read none of it."""
+
+    exploration: Literal["gaussian", "ornstein_uhlenbeck"] = "gaussian"
+    """Noise of deterministic policies: independent from step to step, or that of ERL's agent, which remembers."""
+    exploration_noise: float = 0.1
+    """Standard deviation of the Gaussian noise on actions in [-1, 1]."""
+    warmup_steps: int = 10_000
+    """Random steps of a member before it acts and learns."""
+    updates_per_step: int = 1
+    """Gradient updates of a member for each of its steps after the warm-up."""
+    replay_size: int = 1_000_000
+    """Transitions that a replay keeps."""
+
+    def check(self) -> None:
+        """Raise ConfigError if a setting cannot work."""
+        for name in ("warmup_steps", "updates_per_step", "replay_size"):
+            require_at_least(name, getattr(self, name), 1)
+        require_at_least("exploration_noise", self.exploration_noise, 0)
+
+
 @dataclass(frozen=True)
 class OffPolicy:
     """What acting and learning by turns needs.
@@ -41,8 +67,8 @@ class OffPolicy:
         replay: one ring a member, or one for all.
         streams: minibatches and target noise of each row.
         ledger: where steps, stored transitions and updates are counted.
-        warmup_steps: random steps of a member before it acts and learns.
-        updates_per_step: updates of a member for each of its steps.
+        config: how members act and how often they learn.
+        noise: of an exploring policy that remembers.
     """
 
     learner: ActorCritic
@@ -50,8 +76,17 @@ class OffPolicy:
     replay: Replay
     streams: Streams
     ledger: Ledger
-    warmup_steps: int
-    updates_per_step: int
+    config: ActingConfig
+    noise: OrnsteinUhlenbeck | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether every episode that was resumed could be brought back to where it stood."""
+        return self.collector.exact
+
+    def init(self, params: Tensor) -> dict[str, Tensor]:
+        """Return the traits of new members with parameters (n, d)."""
+        return {**self.learner.init(params, self.streams), **new_records(len(params))}
 
     def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:
         """Return the members after `steps` steps of each, every step followed by its updates.
@@ -62,16 +97,29 @@ class OffPolicy:
         recent = members.traits["recent_returns"]
         losses = []
         for _ in range(steps):
-            warming = bool(self.collector.taken.min() < self.warmup_steps)
+            warming = bool(self.collector.taken.min() < self.config.warmup_steps)
             collected = self.collector.step(members, generation, uniform=warming)
             self.replay.add(collected.transitions)
             self.ledger.stored += len(collected.transitions)
             if collected.finished:
                 push_returns_(recent, collected.finished, collected.returns)
             if not warming:
-                losses.append(self.learner.update_(members, self.replay, self.updates_per_step, self.streams))
+                updates = self.config.updates_per_step
+                losses.append(self.learner.update_(members, self.replay, updates, self.streams))
         count_updates(self.ledger, candidates, members, self.learner.config.policy_delay)
         return members.with_params(members.params).with_traits(**mean_losses(losses, len(members)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return environments in mid-episode, replay and noise."""
+        noise = None if self.noise is None else self.noise.state_dict()
+        return {"collector": self.collector.state_dict(), "replay": self.replay.state_dict(), "noise": noise}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.collector.load_state_dict(state["collector"])
+        self.replay.load_state_dict(state["replay"])
+        if self.noise is not None:
+            self.noise.load_state_dict(state["noise"])
 
 
 def count_updates(ledger: Ledger, before: Population, after: Population, delay: int, first_row: int = 0) -> None:

@@ -12,7 +12,7 @@ from support import ORACLE, counted, number_of, total_steps
 import evorl
 from evorl.algorithms.td3 import TD3, Config
 from evorl.errors import ConfigError
-from evorl.learning import TD3Config
+from evorl.learning import OffPolicy, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Transitions
 
@@ -33,8 +33,8 @@ def generations(run: TD3, turns: int) -> Iterator[int]:
 
 
 def taken(run: TD3, places: torch.Tensor) -> Transitions:
-    assert run.replay is not None
-    return run.replay.take(places)
+    assert isinstance(run.training, OffPolicy)
+    return run.training.replay.take(places)
 
 
 def contents(run: TD3, size: int) -> Transitions:

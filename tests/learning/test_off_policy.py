@@ -11,7 +11,7 @@ from support import counted, members_of, oracle, same, small_policy, total_steps
 from evorl.budget import Ledger
 from evorl.envs import GymnasiumEnvs
 from evorl.interaction import Collector, Replay
-from evorl.learning import TD3, OffPolicy, TD3Config, new_records, push_returns_
+from evorl.learning import TD3, ActingConfig, OffPolicy, TD3Config, new_records, push_returns_
 from evorl.learning.off_policy import WINDOW
 from evorl.policies import NetworkConfig
 from evorl.population import Population
@@ -35,9 +35,8 @@ class Side:
         self.collector = Collector(GymnasiumEnvs(TASK, self.n), self.n, TASK, policy, self.streams, self.ledger)
         self.replay = Replay(self.n, 1_000, TASK.observation_size, TASK.action_size)
         self.learner = TD3(TASK, policy.network, CONFIG)
-        self.training = OffPolicy(
-            self.learner, self.collector, self.replay, self.streams, self.ledger, WARMUP, self.updates_per_step
-        )
+        acting = ActingConfig(warmup_steps=WARMUP, updates_per_step=self.updates_per_step)
+        self.training = OffPolicy(self.learner, self.collector, self.replay, self.streams, self.ledger, acting)
         fresh = members_of(policy, self.n)
         traits = self.learner.init(fresh.params, self.streams) | new_records(self.n)
         self.members = fresh.with_traits(**traits).with_fitness(torch.arange(self.n))
