@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: help demo test test-all lint format clean
 
 help:
-	@echo "make demo      train CEM and TD3 on small tasks, compare them, draw the curves"
+	@echo "make demo      train ERL, CEM-RL and TD3 on a small task, compare them, draw the curves"
 	@echo "make test      the tests, in a few minutes"
 	@echo "make test-all  and the long ones"
 	@echo "make lint      ruff and mypy"
@@ -22,10 +22,8 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/evorl sweep --algorithms td3 cem --env-ids Pendulum-v1 --seeds 2 --total-timesteps 20000 \
+	$(BIN)/evorl sweep --algorithms erl cem-rl td3 --env-ids Pendulum-v1 --seeds 2 --total-timesteps 20000 \
 		--preset quick --workers 2 --runs $(DEMO)
-	$(BIN)/evorl sweep --algorithms cem --env-ids HalfCheetah-v5 --seeds 2 --total-timesteps 200000 \
-		--workers 2 --runs $(DEMO)
 	$(BIN)/evorl compare $(DEMO)
 
 test: $(READY)

@@ -6,7 +6,7 @@ parents --vary--> candidates --learn--> candidates --evaluate--> evaluated --sel
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args, get_origin
 
@@ -198,8 +198,8 @@ class EvoRL(Generic[ConfigT]):
     # The loop.
 
     @final
-    def step(self) -> Report:
-        """Turn the loop once and return what happened."""
+    def step(self, watch: Callable[[Population], None] | None = None) -> Report:
+        """Turn the loop once and return what happened; `watch` is shown the evaluated candidates, not to be changed."""
         candidates, size = self.vary(self.population), self.config.population_size
         if len(candidates) != size:
             raise ValueError(f"vary must return population_size = {size} rows, got {len(candidates)}")
@@ -207,6 +207,8 @@ class EvoRL(Generic[ConfigT]):
         evaluated = self.evaluate(learned)
         self.population = self.select(evaluated)
         self.generation += 1
+        if watch is not None:
+            watch(evaluated)
         report = {"population/diversity": diversity(evaluated.params)}
         if type(self).evaluate is not EvoRL.evaluate:
             report |= describe_members("fitness", "fitness", evaluated.fitness)

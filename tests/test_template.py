@@ -96,6 +96,25 @@ def test_self_population_is_the_parents_until_select_has_returned() -> None:
     assert all(meanwhile is parents for _, _, meanwhile, _ in run.calls)
 
 
+def test_a_watcher_is_shown_what_evaluate_returned_once_the_generation_is_complete() -> None:
+    run = Watched(config())
+    seen: list[tuple[Population, int, Population]] = []
+    run.step(lambda evaluated: seen.append((evaluated, run.generation, run.population)))
+    returned = {part: population for part, _, _, population in run.calls}
+    ((evaluated, generation, population),) = seen
+    assert evaluated is returned["evaluate"]
+    assert population is returned["select"]
+    assert generation == 1
+
+
+def test_a_watcher_leaves_no_trace() -> None:
+    watched, alone = Climber(config()), Climber(config())
+    reports = [(watched.step(lambda evaluated: None), alone.step()) for _ in range(2)]
+    assert all(same(ours, theirs) for ours, theirs in reports)
+    assert same(watched.state_dict(), alone.state_dict())
+    assert set(vars(watched)) == set(vars(alone))
+
+
 def test_every_part_is_the_identity_unless_overridden() -> None:
     run = Control(config())
     parents = run.population

@@ -1,7 +1,20 @@
 """Analysis: what many runs say together, at equal budget, with intervals."""
 
-from evorl.analysis.comparison import Comparison, Row, compare
+from evorl.analysis.comparison import Comparison, Pair, Row, compare
 from evorl.analysis.reading import Group, read_runs
-from evorl.analysis.statistics import Estimate, equivalence, iqm
+from evorl.analysis.statistics import Difference, Estimate, equivalence, holm, iqm, welch
 
-__all__ = ["Comparison", "Estimate", "Group", "Row", "compare", "equivalence", "iqm", "read_runs"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Estimate",
+    "Group",
+    "Pair",
+    "Row",
+    "compare",
+    "equivalence",
+    "holm",
+    "iqm",
+    "read_runs",
+    "welch",
+]

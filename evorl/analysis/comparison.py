@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evorl.analysis.reading import Group, changes, read_runs
-from evorl.analysis.statistics import Estimate, Reference, equivalence, iqm
+from evorl.analysis.statistics import Difference, Estimate, Reference, equivalence, holm, iqm, welch
 
 #: Points of the common grid on which curves are compared.
 POINTS = 61
+#: A pair whose corrected p is below this is told apart.
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,30 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two groups of a task, each of two seeds or more.
+
+    Attributes:
+        above: the one with the higher mean.
+        below: the other.
+        difference: of their means.
+        p_corrected: of the difference, for the number of pairs of the task.
+    """
+
+    above: Row
+    below: Row
+    difference: Difference
+    p_corrected: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether the means are told apart, given all pairs of the task."""
+        if np.isnan(self.p_corrected):
+            return "no spread"
+        return "above" if self.p_corrected < LEVEL else "undecided"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All rows, task by task, best first, and the runs that were left out."""
 
@@ -62,6 +89,14 @@ class Comparison:
         """Return the rows of a task, best first."""
         return [row for row in self.rows if row.group.task == task]
 
+    def pairs(self, task: str) -> list[Pair]:
+        """Return every two rows of a task that have two seeds or more."""
+        seeded = [row for row in self.of(task) if len(row.scores) > 1]
+        pairs = list(combinations(seeded, 2))
+        differences = [welch(above.scores, below.scores) for above, below in pairs]
+        corrected = holm([difference.p for difference in differences]).tolist()
+        return [Pair(*pair, *found) for pair, *found in zip(pairs, differences, corrected, strict=True)]
+
     def table(self) -> str:
         """Return the table as Markdown, with what the numbers mean below it."""
         heads = ["task", "algorithm", "seeds", "steps", "mean", "std", "IQM", "95 % interval"]
@@ -74,7 +109,24 @@ class Comparison:
             cells += [std, f"{row.iqm.value:.1f}", interval]
             lines.append([*cells, f"{row.p_equivalent:.2g}"] if referred else cells)
         left_out = "".join(f"\nLeft out, unfinished or not tested: {path}" for path in self.left_out)
-        return f"{markdown(lines)}\n\n{self._meaning()}\n\n{self._settings()}{left_out}"
+        return f"{markdown(lines)}\n\n{self._meaning()}\n\n{self._differences()}{self._settings()}{left_out}"
+
+    def _differences(self) -> str:
+        """Return a line for each pair, and what it means; nothing where there is no pair."""
+        heads = ["task", "algorithm", "against", "difference", "95 % interval", "p", "p (Holm)", "verdict", "seeds"]
+        lines = [heads]
+        for task in self.tasks:
+            for pair in self.pairs(task):
+                found, seeds = pair.difference, f"{len(pair.above.scores)}, {len(pair.below.scores)}"
+                cells = [task, pair.above.group.label, pair.below.group.label, f"{found.value:.1f}"]
+                cells += [f"{found.low:.1f} to {found.high:.1f}", f"{found.p:.2g}", f"{pair.p_corrected:.2g}"]
+                lines.append([*cells, pair.verdict, seeds])
+        meaning = (
+            "Difference of the means: Welch's test over seeds, two-sided, each pair's interval and p its own; p (Holm) "
+            f'is corrected for all pairs of the task, and the verdict is "above" where it is below {LEVEL}. Undecided '
+            "is not equal: five seeds each miss a difference of two standard deviations one time in four."
+        )
+        return f"{markdown(lines)}\n\n{meaning}\n\n" if len(lines) > 1 else ""
 
     def _settings(self) -> str:
         """Return what the algorithms were compared with: a line for each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,58 @@ def iqm(returns: ArrayLike) -> Estimate:
 
 def _trimmed_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much one mean is above another.
+
+    Attributes:
+        value: the first mean less the second.
+        low, high: its 95 % interval.
+        p: two-sided, that the means are equal.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def welch(first: ArrayLike, second: ArrayLike) -> Difference:
+    """Return the difference of two means over seeds with Welch's test (Welch 1947; Colas et al. 2019).
+
+    Args:
+        first: (seeds,); two or more.
+        second: (seeds,); two or more.
+
+    Returns:
+        The difference; interval and p are NaN if neither varies, which the test says nothing of.
+    """
+    ours, theirs = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    difference = float(ours.mean() - theirs.mean())
+    if not np.ptp(ours) and not np.ptp(theirs):
+        return Difference(difference, math.nan, math.nan, math.nan)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)  # one of them may be constant
+        found = stats.ttest_ind(ours, theirs, equal_var=False)
+    interval = found.confidence_interval(0.95)
+    return Difference(difference, float(interval.low), float(interval.high), float(found.pvalue))
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values (m,) corrected for their number: the step-down procedure of Holm (1979).
+
+    A hypothesis whose corrected p is below a level is rejected with that level as the chance of any false rejection
+    among the m. NaN stays NaN and does not count.
+    """
+    values = np.asarray(p, np.float64)
+    corrected = np.full_like(values, np.nan)
+    known = np.flatnonzero(~np.isnan(values))
+    rising = known[np.argsort(values[known], kind="stable")]
+    scaled = np.arange(len(rising), 0, -1) * values[rising]
+    corrected[rising] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return corrected
 
 
 @dataclass(frozen=True)

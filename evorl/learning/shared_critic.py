@@ -51,11 +51,14 @@ class SharedCritic:
             The trained actors, the trained critic, and the mean losses `loss.critic` and `loss.actor`.
         """
         actors, critic = actors.clone(), {name: tensor.clone() for name, tensor in critic.items()}
+        # Written in place: many small tensors kept among the large ones of the updates would hold on to their memory.
+        losses = torch.empty(self.critic_updates(len(actors), updates)), torch.empty(updates)
         train = self._sequential if self.schedule == "sequential" else self._joint
-        critic_losses, actor_losses = train(actors, critic, updates)
-        return actors, critic, {"loss.critic": _mean(critic_losses), "loss.actor": _mean(actor_losses)}
+        train(actors, critic, *losses)
+        of_critic, of_actor = (loss.double().mean() for loss in losses)
+        return actors, critic, {"loss.critic": of_critic, "loss.actor": of_actor}
 
-    def _sequential(self, actors: Tensor, critic: State, updates: int) -> tuple[list[Tensor], list[Tensor]]:
+    def _sequential(self, actors: Tensor, critic: State, critic_losses: Tensor, actor_losses: Tensor) -> None:
         """Run all critic phases, then all actors at once, in place.
 
         In the authors' code the phases alternate: critic with actor i, then actor i. But phase i of the critic uses
@@ -63,22 +66,20 @@ class SharedCritic:
         run first, a snapshot kept after each, and the actors then train as one stack against their snapshots.
         """
         snapshots: list[Tensor] = []
-        losses: list[Tensor] = []
-        for row in range(len(actors)):
-            phase = range(updates // len(actors))
-            losses += [self._critic_update(actors[row : row + 1], critic, [row]) for _ in phase]
+        for row, phase in enumerate(critic_losses.view(len(actors), -1)):
+            for update in range(len(phase)):
+                phase[update] = self._critic_update(actors[row : row + 1], critic, [row])
             snapshots.append(critic["critic"].clone())
         fixed, moments = {"critic": torch.cat(snapshots)}, adam_state("actor", actors)
-        return losses, [self._actor_update(actors, fixed, moments) for _ in range(updates)]
+        for update in range(len(actor_losses)):
+            actor_losses[update] = self._actor_update(actors, fixed, moments)
 
-    def _joint(self, actors: Tensor, critic: State, updates: int) -> tuple[list[Tensor], list[Tensor]]:
+    def _joint(self, actors: Tensor, critic: State, critic_losses: Tensor, actor_losses: Tensor) -> None:
         """Let the critic, on the mean of the actors' losses, and the actors take turns, in place."""
         rows, moments = list(range(len(actors))), adam_state("actor", actors)
-        turns = [
-            (self._critic_update(actors, critic, rows), self._actor_update(actors, critic, moments))
-            for _ in range(updates)
-        ]
-        return [critic_loss for critic_loss, _ in turns], [actor_loss for _, actor_loss in turns]
+        for update in range(len(actor_losses)):
+            critic_losses[update] = self._critic_update(actors, critic, rows)
+            actor_losses[update] = self._actor_update(actors, critic, moments)
 
     def _critic_update(self, actors: Tensor, critic: State, rows: list[int]) -> Tensor:
         h = self.learner.hyperparameters(critic)
@@ -98,7 +99,3 @@ class SharedCritic:
     def critic_updates(self, actors: int, updates: int) -> int:
         """Return how many updates of the critic `train` makes."""
         return updates // actors * actors if self.schedule == "sequential" else updates
-
-
-def _mean(losses: list[Tensor]) -> Tensor:
-    return torch.stack(losses).double().mean() if losses else torch.tensor(torch.nan, dtype=torch.float64)

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evorl.running.answer import Answer as Answer
     from evorl.running.answer import load as load
+    from evorl.running.deap_log import DeapLog as DeapLog
     from evorl.running.run import Result as Result
     from evorl.running.run import Running as Running
+    from evorl.running.sinks import Sink as Sink
     from evorl.running.training import resume as resume
     from evorl.running.training import train as train
 
 _HOMES = {
     "Answer": "evorl.running.answer",
+    "DeapLog": "evorl.running.deap_log",
     "Result": "evorl.running.run",
     "Running": "evorl.running.run",
+    "Sink": "evorl.running.sinks",
     "load": "evorl.running.answer",
     "resume": "evorl.running.training",
     "train": "evorl.running.training",

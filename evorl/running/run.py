@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ class Run:
         stored: what `config.json` holds.
         began: `time.monotonic()` when this piece of the run began.
         content: the checkpoint it goes on from; None to begin.
+        sinks: the user's own, beside those of the run folder.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Run:
         stored: dict[str, Any],
         began: float,
         content: dict[str, Any] | None = None,
+        sinks: Sequence[Sink] = (),
     ) -> None:
         self.algorithm, self.running, self.folder, self.stored = algorithm, running, folder, stored
         config, self.ledger = algorithm.config, algorithm.ledger
@@ -101,7 +103,7 @@ class Run:
             self.answer = Population.from_state(content["answer"], Identities())
             self.answer_steps, self.final_return = content["answer_steps"], content["final_return"]
         self.last: Report | None = content["last"] if content is not None else None
-        self.sinks = self._sinks(content["cut"] if content else 0)
+        self.sinks = [*self._sinks(content["cut"] if content else 0), *sinks]
         self.clock = began - self.ledger.seconds
         self.saved = time.monotonic()
 
@@ -157,7 +159,7 @@ class Run:
     def _generation(self) -> Report:
         """Turn the loop once and return what is worth reporting, with a test if one is due."""
         before, clock = self.ledger.spent, time.monotonic()
-        report = self.algorithm.step()
+        report = self.algorithm.step(self._show)
         spent, total = self.ledger.spent, self.algorithm.config.total_timesteps
         if spent <= total:
             self.answer, self.answer_steps = self.algorithm.answer().clone(), spent
@@ -166,6 +168,10 @@ class Run:
         report |= {"time/seconds": self.ledger.seconds, "time/steps_per_second": (spent - before) / seconds}
         crossed = self.test_interval > 0 and spent // self.test_interval > before // self.test_interval
         return self._test(report) if crossed or self.algorithm.finished else {**report, **self._untested(report)}
+
+    def _show(self, evaluated: Population) -> None:
+        for sink in self.sinks:
+            sink.write_population(evaluated, self.algorithm.generation, self.ledger.spent)
 
     def _test(self, report: Report) -> Report:
         """Return the report with the present answer's test on it."""
@@ -198,14 +204,11 @@ class Run:
         self.last = None
         self._save()
 
-    def _flush(self) -> int:
-        """Bring what the sinks took to the disk; return the length of `progress.csv`."""
-        return max(sink.flush() for sink in self.sinks)
-
     def _save(self) -> None:
         """Write a checkpoint; what the sinks took before it is on the disk first."""
         self.ledger.seconds = time.monotonic() - self.clock
-        cut = self._flush()
+        for sink in self.sinks:
+            sink.flush()
         content = {
             "stored": self.stored,
             "versions": library_versions(),
@@ -214,7 +217,7 @@ class Run:
             "answer_steps": self.answer_steps,
             "final_return": self.final_return,
             "last": self.last,
-            "cut": cut,
+            "cut": self.folder.progress.stat().st_size,
         }
         checkpoint.save(self.folder.checkpoint, content)
         self.saved = time.monotonic()

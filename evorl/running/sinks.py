@@ -1,7 +1,7 @@
 """Sinks: where reports go. Only sinks write.
 
-A sink is told of each generation's record, a flat mapping of tags to numbers with the same tags every time. What
-depends on the clock is named `time/...`.
+A sink is told of each generation's evaluated population, and of its record, a flat mapping of tags to numbers with
+the same tags every time. What depends on the clock is named `time/...`.
 """
 
 from __future__ import annotations
@@ -11,32 +11,53 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from tqdm import tqdm
 
 from evorl.evaluation import Report
+from evorl.population import Population
+from evorl.template import EvoRL
 
 #: More members than this are shown as histograms.
 SHOWN_MEMBERS = 16
 MEMBERS = "population/members/"
 
 
-class Sink(Protocol):
-    """What a run reports to."""
+class Sink:
+    """What a run reports to; override what you need, the rest does nothing."""
+
+    def check(self, algorithm: type[EvoRL[Any]]) -> None:
+        """Be told which algorithm will run, before anything is written.
+
+        Raises:
+            ConfigError: it does not give what this sink needs.
+        """
+
+    def rewind(self, generation: int) -> None:
+        """Forget what was taken after `generation`: the run is resumed there, and what followed comes again."""
+
+    def write_population(self, evaluated: Population, generation: int, steps: int) -> None:
+        """Take the candidates of a generation as `select` was handed them, not to be changed.
+
+        Args:
+            evaluated: n members; their fitness is NaN where unknown.
+            generation: turns of the loop so far, this one included; what `initialise` evaluates is not shown.
+            steps: environment steps of the run so far.
+        """
 
     def write(self, record: Report) -> None:
         """Take a record; `steps` and `generation` are among its tags."""
 
-    def flush(self) -> int:
-        """Bring everything taken so far to the disk; return the place to cut at when resuming from here."""
+    def flush(self) -> None:
+        """Bring everything taken so far to the disk; a checkpoint follows."""
 
     def close(self) -> None:
         """Flush and end."""
 
 
-class Csv:
+class Csv(Sink):
     """`progress.csv`: a row a generation.
 
     Args:
@@ -70,10 +91,9 @@ class Csv:
                 raise ValueError(f"reports must have the same tags at every generation, got a new {sorted(unknown)[0]}")
             writer.writerow([record.get(tag, float("nan")) for tag in self._tags])
 
-    def flush(self) -> int:
-        """Bring everything to the disk and return the length of the file."""
+    def flush(self) -> None:
+        """Bring everything to the disk; the length of the file is then the place to cut at."""
         self._file.flush()
-        return self._file.tell()
 
     def close(self) -> None:
         """Write what waits, and close the file."""
@@ -87,7 +107,7 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader(file))
 
 
-class TensorBoard:
+class TensorBoard(Sink):
     """Event files: every tag against environment steps, and charts that lay runs and members over each other.
 
     Args:
@@ -124,10 +144,9 @@ class TensorBoard:
                     if np.isfinite(value):
                         self._writer.add_scalar(f"{MEMBERS}{row:02d}/{what}", value, steps)
 
-    def flush(self) -> int:
+    def flush(self) -> None:
         """Bring everything to the disk."""
         self._writer.flush()
-        return 0
 
     def close(self) -> None:
         """Close the event file."""
@@ -158,7 +177,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int
     return flat
 
 
-class Progress:
+class Progress(Sink):
     """A progress bar on a terminal; elsewhere a line every ten seconds.
 
     Args:
@@ -209,10 +228,6 @@ class Progress:
             ncols=0,
         )
         print(meter, file=self._lines, flush=True)
-
-    def flush(self) -> int:
-        """Nothing waits."""
-        return 0
 
     def close(self) -> None:
         """Show the last state."""

@@ -17,6 +17,7 @@ from evorl.running import checkpoint, registry
 from evorl.running.folder import RunFolder, folder_name, library_versions, write_json
 from evorl.running.run import Result, Run, Running
 from evorl.running.settings import differences, from_plain, to_plain
+from evorl.running.sinks import Sink
 from evorl.template import Config, EvoRL
 
 
@@ -27,6 +28,7 @@ def train(
     algorithm: type[EvoRL[Any]] | None = None,
     imports: Sequence[str] = (),
     overwrite: bool = False,
+    sinks: Sequence[Sink] = (),
 ) -> Result:
     """Run an algorithm until its budget is spent.
 
@@ -36,9 +38,10 @@ def train(
         algorithm: the class, if it is not the installed one of this config.
         imports: modules that a resumed run must import first; they register environments or algorithms.
         overwrite: replace a run that is in the folder already.
+        sinks: of your own, beside those of the run folder; they are closed with the run.
 
     Raises:
-        ConfigError: a setting cannot work; nothing was written.
+        ConfigError: a setting or a sink cannot work; nothing was written.
         RunFolderError: a run is in the folder already.
         EnvironmentFault: an environment failed; the last checkpoint stands.
         Interrupted: the user ended the run after a generation; it can be resumed.
@@ -55,6 +58,8 @@ def train(
         "running": to_plain(running),
     }
     json.dumps(stored)  # what cannot be written must fail before a folder is made
+    for sink in sinks:
+        sink.check(algorithm)
     folder.require_free(overwrite)
     torch.set_num_threads(running.num_threads)
     began = time.monotonic()
@@ -62,18 +67,25 @@ def train(
         folder.require_free(overwrite)
         run = algorithm(config)
         folder.create(stored, overwrite)
-        return Run(run, running, folder, stored, began).go()
+        return Run(run, running, folder, stored, began, sinks=sinks).go()
 
 
-def resume(run: str | Path, expected: dict[str, Any] | None = None, progress: bool | None = None) -> Result:
+def resume(
+    run: str | Path,
+    expected: dict[str, Any] | None = None,
+    progress: bool | None = None,
+    sinks: Sequence[Sink] = (),
+) -> Result:
     """Go on with the interrupted run in the folder `run`, as if it had never been cut.
 
     Args:
         run: the run folder.
         expected: what `config.json` must hold under the given keys; None to take it as it is.
         progress: whether to show how the run goes; as it began if None.
+        sinks: of your own; the folder does not keep them. One that saw the run so far is rewound to the checkpoint.
 
     Raises:
+        ConfigError: a sink cannot work.
         RunFolderError: there is nothing to resume, or it is of another class, version or config, cut or altered.
     """
     folder = RunFolder(Path(run))
@@ -89,6 +101,8 @@ def resume(run: str | Path, expected: dict[str, Any] | None = None, progress: bo
     if found := differences(content["versions"], library_versions()):
         raise RunFolderError(f"--resume needs the versions the run began with, got {'; '.join(found)}")
     algorithm = registry.from_path(stored["algorithm"], stored["imports"])
+    for sink in sinks:
+        sink.check(algorithm)
     config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
     running = running if progress is None else replace(running, progress=progress)
     torch.set_num_threads(running.num_threads)
@@ -99,4 +113,6 @@ def resume(run: str | Path, expected: dict[str, Any] | None = None, progress: bo
             write_json(folder.versions, {**json.loads(folder.versions.read_text()), "exact": False})
             told = f"{config.env_id} does not repeat itself; new episodes begin, and the run is marked exact: false"
             print(f"{folder.path}: {told}", file=sys.stderr)
-        return Run(restored, running, folder, stored, began, content).go()
+        for sink in sinks:
+            sink.rewind(restored.generation)
+        return Run(restored, running, folder, stored, began, content, sinks).go()

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from evorl import cli
 from evorl.algorithms.cem import CEM
-from evorl.analysis import compare
+from evorl.analysis import Comparison, compare
 from evorl.analysis.figures import draw_curves
 from evorl.analysis.statistics import Reference
 from evorl.errors import RunFolderError
@@ -108,6 +108,81 @@ def test_a_reference_adds_its_p_value_to_the_table(tmp_path: Path) -> None:
     row = compare([tmp_path], Reference(13.5, 2.0, 30), 5.0).rows[0]
     assert row.p_equivalent < 0.001
     assert "p (equivalent)" in compare([tmp_path], Reference(13.5, 2.0, 30), 5.0).table()
+
+
+def make_group(runs: Path, name: str, scores: list[float], task: str = "T-v0") -> None:
+    for seed, score in enumerate(scores):
+        make_run(runs, name, seed, [(0, 0), (100, 5)], score, 100, task)
+
+
+FIRST = [10.0, 12, 9, 11, 13, 10, 12, 11, 9, 10]
+SECOND = [13.0, 15, 9, 14, 16, 12, 15, 13, 10, 14]
+
+
+def under_the_table(comparison: Comparison) -> list[list[str]]:
+    """Return the cells of the lines on pairs."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in comparison.table().splitlines()]
+    (head,) = [number for number, line in enumerate(lines) if "p (Holm)" in line]
+    return lines[head + 2 : lines.index([""], head)]
+
+
+def test_the_better_of_two_is_told_by_welchs_test(tmp_path: Path) -> None:
+    make_group(tmp_path, "ga", FIRST)
+    make_group(tmp_path, "erl", SECOND)
+    comparison = compare([tmp_path])
+    (pair,) = comparison.pairs("T-v0")
+    assert (pair.above.group.label, pair.below.group.label) == ("erl", "ga")
+    assert pair.difference.value == pytest.approx(2.4)
+    assert pair.difference.p == pair.p_corrected == pytest.approx(0.010829577175, rel=1e-9)
+    assert under_the_table(comparison) == [
+        ["T-v0", "erl", "ga", "2.4", "0.6 to 4.2", "0.011", "0.011", "above", "10, 10"]
+    ]
+
+
+def test_every_pair_of_a_task_has_a_line_with_its_p_corrected_for_all_of_them(tmp_path: Path) -> None:
+    make_group(tmp_path, "ga", FIRST)
+    make_group(tmp_path, "erl", SECOND)
+    make_group(tmp_path, "cem", [13.3, 13.2, 12.1])
+    make_group(tmp_path, "td3", [30.0])
+    make_group(tmp_path, "ga", FIRST, task="U-v0")
+    make_group(tmp_path, "erl", SECOND, task="U-v0")
+    comparison = compare([tmp_path])
+    lines = under_the_table(comparison)
+    assert [line[:3] for line in lines] == [
+        ["T-v0", "erl", "cem"],
+        ["T-v0", "erl", "ga"],
+        ["T-v0", "cem", "ga"],
+        ["U-v0", "erl", "ga"],
+    ], "one seed is in no pair, and tasks are apart"
+    own = [pair.difference.p for pair in comparison.pairs("T-v0")]
+    assert own[2] < own[1] < own[0]
+    assert [pair.p_corrected for pair in comparison.pairs("T-v0")] == pytest.approx([own[0], 2 * own[1], 3 * own[2]])
+    assert [line[-2] for line in lines] == ["undecided", "above", "above", "above"]
+    assert lines[0][-1] == "10, 3"
+    assert "p (Holm) is corrected for all pairs of the task" in comparison.table()
+
+
+def test_a_pair_is_undecided_if_the_correction_makes_it_so(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        make_group(tmp_path, name, [score + ord(name) / 1e6 for score in SECOND])
+    make_group(tmp_path, "ga", FIRST)
+    pairs = [pair for pair in compare([tmp_path]).pairs("T-v0") if pair.below.group.label == "ga"]
+    assert all(pair.difference.p < 0.05 < pair.p_corrected for pair in pairs)
+    assert {pair.verdict for pair in pairs} == {"undecided"}
+
+
+def test_groups_that_do_not_vary_are_said_to_have_no_spread(tmp_path: Path) -> None:
+    make_group(tmp_path, "a", [5.0, 5.0])
+    make_group(tmp_path, "b", [4.0, 4.0])
+    (line,) = under_the_table(compare([tmp_path]))
+    assert line == ["T-v0", "a", "b", "1.0", "nan to nan", "nan", "nan", "no spread", "2, 2"]
+
+
+def test_without_a_pair_nothing_is_said_of_pairs(tmp_path: Path) -> None:
+    make_group(tmp_path, "a", [5.0, 6.0])
+    make_group(tmp_path, "b", [4.0])
+    assert compare([tmp_path]).pairs("T-v0") == []
+    assert "Welch" not in compare([tmp_path]).table()
 
 
 def test_the_figure_is_a_picture_with_a_panel_for_each_task(tmp_path: Path) -> None:

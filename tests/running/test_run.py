@@ -15,10 +15,12 @@ from support import ORACLE, Oracle, counted, same, total_steps
 import evorl
 from evorl.algorithms import cem, td3
 from evorl.errors import ConfigError, EnvironmentFault
+from evorl.evaluation import Report
 from evorl.learning import TD3Config
 from evorl.policies import NetworkConfig
-from evorl.running import checkpoint, testing
-from evorl.template import Config
+from evorl.population import Population
+from evorl.running import Sink, checkpoint, testing
+from evorl.template import Config, EvoRL
 
 TINY = NetworkConfig(hidden_sizes=(4,))
 N, LENGTH = 4, 10
@@ -200,6 +202,65 @@ def test_every_generation_has_the_same_tags(config: Config, tmp_path: Path) -> N
     assert len(set(header)) == len(header)
     assert {len(line) for line in lines} == {len(header)}
     assert {"steps", "generation", "test/return", "final/return", "budget/test_steps", "time/seconds"} <= set(header)
+
+
+class Noting(Sink):
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.tags: list[set[str]] = []
+
+    def check(self, algorithm: type[EvoRL[Any]]) -> None:
+        self.told.append(("check", algorithm))
+
+    def rewind(self, generation: int) -> None:
+        self.told.append(("rewind", generation))
+
+    def write_population(self, evaluated: Population, generation: int, steps: int) -> None:
+        self.told.append(("population", len(evaluated), generation, steps))
+
+    def write(self, record: Report) -> None:
+        self.told.append(("record", record["generation"], record["steps"]))
+        self.tags.append(set(record))
+
+    def flush(self) -> None:
+        self.told.append(("flush",))
+
+    def close(self) -> None:
+        self.told.append(("close",))
+
+
+def test_a_sink_of_the_users_own_is_told_of_every_generation(tmp_path: Path) -> None:
+    sink = Noting()
+    folder = evorl.train(cem_config(2 * GENERATION), running(tmp_path), sinks=[sink]).folder
+    assert sink.told == [
+        ("check", cem.CEM),
+        ("flush",),
+        ("record", 0, 0),
+        ("population", N, 1, GENERATION),
+        ("record", 1, GENERATION),
+        ("flush",),
+        ("population", N, 2, 2 * GENERATION),
+        ("flush",),
+        ("record", 2, 2 * GENERATION),
+        ("flush",),
+        ("close",),
+    ]
+    assert sink.tags[-1] == set(progress(folder)[0])
+
+
+def test_a_resumed_run_checks_and_rewinds_the_sinks_it_is_given_and_closes_them_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Noting(), Noting()
+    with monkeypatch.context() as patch:
+        fail(patch, 2 * GENERATION + 1, raising)
+        with pytest.raises(EnvironmentFault):
+            evorl.train(cem_config(3 * GENERATION), running(tmp_path, test_interval=0), sinks=[first])
+    assert first.told[-1] == ("close",)
+    evorl.resume(run_in(tmp_path), sinks=[second])
+    assert second.told[:3] == [("check", cem.CEM), ("rewind", 2), ("population", N, 3, 3 * GENERATION)]
 
 
 def fail(patch: pytest.MonkeyPatch, at: int, how: Callable[[], Any]) -> None:
