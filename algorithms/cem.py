@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from deap import base
@@ -14,25 +14,31 @@ from evorl.errors import require_at_least
 from evorl.evaluation import Report
 from evorl.policies import NetworkConfig
 from evorl.population import Population
+from evorl.selection import best_first
 from evorl.task import Task
 from evorl.template import EvoRL
-from evorl.variation import DiagonalGaussian, FullGaussian, GaussianConfig
+from evorl.variation import MixingGaussian, StrategyConfig, make_strategy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(GaussianConfig, template.Config):
+class Config(StrategyConfig, template.Config):
     """Settings of CEM; the defaults are those of the authors' code, which made the published figures."""
 
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig(hidden_sizes=(400, 300), activation="tanh"))
     """The members' policy."""
-    covariance: Literal["diagonal", "full"] = "diagonal"
-    """Whether coordinates are independent, or all covariances are adapted by DEAP's CMA-ES (small networks only)."""
     episodes_per_member: int = 1
     """Episodes in a fitness."""
+    elitism: bool = False
+    """Whether the best of the last generation takes the place of the last sample; it is evaluated anew."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least("episodes_per_member", self.episodes_per_member, 1)
+
+    @property
+    def reusable(self) -> range:
+        """The rows that play as they were drawn, which importance mixing may keep."""
+        return range(self.population_size - self.elitism)
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -42,7 +48,7 @@ class CEM(EvoRL[ConfigT]):
     """Sample a diagonal Gaussian, play an episode with each sample, refit the Gaussian to the better half."""
 
     name = "cem"
-    state = (*EvoRL.state, "strategy")
+    state = (*EvoRL.state, "strategy", "last")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
         "common": {"network": NetworkConfig()},
@@ -51,15 +57,9 @@ class CEM(EvoRL[ConfigT]):
 
     def build(self) -> None:
         """Register the strategy's `generate` and `update`."""
-        centroid, n = (
-            self.policy.network.init(self.streams.rows("initialise", [0]))[0].numpy(),
-            self.config.population_size,
-        )
-        self.strategy: DiagonalGaussian | FullGaussian
-        if self.config.covariance == "full":
-            self.strategy = FullGaussian(centroid, n, self.streams, self.config.variance_init)
-        else:
-            self.strategy = DiagonalGaussian(centroid, n, self.streams.generator("vary"), self.config)
+        first = self.policy.network.init(self.streams.rows("initialise", [0]))[0].numpy()
+        self.strategy = make_strategy(first, self.config.population_size, self.streams, self.config)
+        self.last: Population | None = None  # the generation before, as evaluated, where a switch needs it
         self.toolbox = base.Toolbox()
         self.toolbox.register("generate", self.strategy.generate, np.float32)
         self.toolbox.register("update", self.strategy.update)
@@ -69,23 +69,35 @@ class CEM(EvoRL[ConfigT]):
         return self.members(self.strategy.centroid[None], "mean")
 
     def vary(self, parents: Population) -> Population:
-        """Sample the Gaussian."""
-        return self.members(np.stack(self.toolbox.generate()), "sample")
+        """Sample the Gaussian; what is kept of the last generation takes the place of samples."""
+        candidates = self.members(np.stack(self.toolbox.generate()), "sample")
+        if isinstance(self.strategy, MixingGaussian):
+            candidates = self.strategy.keep(candidates, self.last, self.config.reusable)
+        if self.config.elitism and self.last is not None:
+            best = self.last[best_first(self.last.fitness)[:1]]
+            candidates = candidates.inject(len(candidates) - 1, best, "elite")
+        return candidates
 
     def evaluate(self, candidates: Population) -> Population:
-        """Play whole episodes without noise; where there is a replay, every step is stored."""
-        return self.play_fitness(candidates, self.config.episodes_per_member)
+        """Play whole episodes without noise, but for kept samples; where there is a replay, every step is stored."""
+        rows = candidates.fitness.isnan().nonzero()[:, 0].tolist()
+        if not rows:
+            return candidates
+        return candidates.put(rows, self.play_fitness(candidates[rows], self.config.episodes_per_member))
 
     def select(self, evaluated: Population) -> Population:
         """Refit the Gaussian to the better half; the one parent of the next generation is its mean."""
         self.toolbox.update(evaluated.individuals())
+        self.last = evaluated if self.config.elitism or self.config.importance_mixing else None
         return self.initialise()
 
     def report(self, evaluated: Population) -> Report:
-        """Return the mean standard deviation of the Gaussian, and the extra variance that bounds it from below."""
-        prefix = self.name.replace("-", "_")
+        """Return the mean standard deviation of the Gaussian, its extra variance, and the share of kept samples."""
         std = float(np.sqrt(self.strategy.variance).mean())
-        return {f"{prefix}/std": std, f"{prefix}/extra_variance": self.strategy.extra}
+        report = {"std": std, "extra_variance": self.strategy.extra}
+        if "reused" in evaluated.traits:
+            report["reused"] = evaluated.traits["reused"].double().mean().item()
+        return {f"{self.name.replace('-', '_')}/{tag}": value for tag, value in report.items()}
 
     @classmethod
     def first_steps(cls, config: ConfigT, task: Task) -> int | None:

@@ -10,7 +10,7 @@ import torch
 
 from evorl import learning
 from evorl.algorithms import cem
-from evorl.errors import require_at_least, require_between
+from evorl.errors import ConfigError, require_at_least, require_between
 from evorl.evaluation import Report
 from evorl.interaction import Replay
 from evorl.learning import CriticSchedule, DDPGConfig, DeterministicLearnerConfig, SharedCritic, TD3Config
@@ -50,11 +50,18 @@ class Config(cem.Config):
         super().__post_init__()
         require_at_least("start_steps", self.start_steps, 0)
         require_between("gradient_members", self.trained, 1, self.population_size)
+        if self.importance_mixing and not self.reusable:
+            raise ConfigError(f"gradient_members must leave samples for importance_mixing to keep, got {self.trained}")
 
     @property
     def trained(self) -> int:
         """How many samples are trained."""
         return self.population_size // 2 if self.gradient_members is None else self.gradient_members
+
+    @property
+    def reusable(self) -> range:
+        """The rows that are not trained, nor the elite's."""
+        return super().reusable[self.trained :]
 
 
 class CEMRL(cem.CEM[Config]):
@@ -89,7 +96,8 @@ class CEMRL(cem.CEM[Config]):
         self.ledger.count_updates("critic", [-1], self.gradient.critic_updates(n, updates))
         self.ledger.count_updates("actor", range(n), updates)
         losses = {name: loss.repeat(len(params)) for name, loss in losses.items()}
-        return candidates.with_params(torch.cat([actors, params[n:]])).with_traits(**losses)
+        trained = torch.cat([actors, params[n:]])
+        return candidates.with_params(trained, candidates.fitness).with_traits(**losses)  # only kept samples have one
 
     def report(self, evaluated: Population) -> Report:
         """Return the width of the Gaussian, and the mean fitness with and without training."""

@@ -1,4 +1,4 @@
-"""Any registered Gymnasium environment with Box observations and bounded Box actions, one instance a member."""
+"""Any registered Gymnasium environment with Box observations and bounded Box or Discrete actions, one a member."""
 
 from __future__ import annotations
 
@@ -30,22 +30,26 @@ def describe(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Task:
     kwargs = dict(env_kwargs or {})
     environment = _make(env_id, kwargs)
     try:
-        low, high = _bounds(env_id, environment.action_space)
+        low, high, choices = _actions(env_id, environment.action_space)
         observations = environment.observation_space
         if not isinstance(observations, gymnasium.spaces.Box):
             raise ConfigError(f"env_id must name a task with Box observations, got {env_id} with {observations}")
         limit = environment.spec.max_episode_steps if environment.spec else None
-        return Task(env_id, int(np.prod(observations.shape)), low, high, limit, kwargs)
+        return Task(env_id, int(np.prod(observations.shape)), low, high, limit, kwargs, choices)
     finally:
         environment.close()
 
 
-def _bounds(env_id: str, actions: gymnasium.Space[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _actions(env_id: str, actions: gymnasium.Space[Any]) -> tuple[tuple[float, ...], tuple[float, ...], int | None]:
+    """Return the lower and upper bounds of a space of actions, and the number of choices if it is discrete."""
+    if isinstance(actions, gymnasium.spaces.Discrete):
+        first, choices = int(actions.start), int(actions.n)
+        return (float(first),), (float(first + choices - 1),), choices
     if not isinstance(actions, gymnasium.spaces.Box):
-        raise ConfigError(f"env_id must name a task with Box actions, got {env_id} with {actions}")
+        raise ConfigError(f"env_id must name a task with Box or Discrete actions, got {env_id} with {actions}")
     if not actions.is_bounded():
         raise ConfigError(f"env_id must name a task with bounded actions, got {env_id} with {actions}")
-    return tuple(map(float, actions.low.ravel())), tuple(map(float, actions.high.ravel()))
+    return tuple(map(float, actions.low.ravel())), tuple(map(float, actions.high.ravel())), None
 
 
 def _make(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -111,7 +115,7 @@ class GymnasiumEnvs:
         return observations
 
     def step(self, rows: Sequence[int], actions: NDArray[np.float32]) -> Stepped:
-        """Step each of `rows` with its action in [-1, 1], (k, a)."""
+        """Step each of `rows` with its action (k, a), in [-1, 1] or the index of a choice."""
         k = len(rows)
         observations = np.empty((k, self.task.observation_size), np.float32)
         rewards = np.empty(k)
@@ -129,12 +133,12 @@ class GymnasiumEnvs:
         self._check(rows, observations, rewards)
         return observations, rewards, terminated, truncated
 
-    def _step(self, row: int, action: NDArray[np.float32]) -> tuple[Any, Any, bool, bool]:
+    def _step(self, row: int, action: NDArray[Any]) -> tuple[Any, Any, bool, bool]:
         self._elapsed[row] += 1
         environment = cast("gymnasium.Env[Any, Any]", self._envs[row])
-        observation, reward, terminated, truncated, _ = environment.step(
-            action.reshape(environment.action_space.shape or ())
-        )
+        shape = environment.action_space.shape or ()
+        given = action.reshape(shape) if self.task.choices is None else action[0]
+        observation, reward, terminated, truncated, _ = environment.step(given)
         return observation, reward, terminated, truncated
 
     def _check(

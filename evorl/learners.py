@@ -6,13 +6,32 @@ It is the control of every hybrid, and what the hybrids of acting members (PBT, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from evorl import learning, template
 from evorl.errors import ConfigError, require_at_least
 from evorl.interaction import Collector, Replay
-from evorl.learning import ActingConfig, AnyLearnerConfig, DDPGConfig, OffPolicy, TD3Config, Training
-from evorl.policies import DeterministicPolicy, NetworkConfig, NoisyPolicy, OrnsteinUhlenbeck, Policy
+from evorl.learning import (
+    A2CConfig,
+    ActingConfig,
+    AnyLearnerConfig,
+    DDPGConfig,
+    OffPolicy,
+    OffPolicyLearnerConfig,
+    OnPolicy,
+    OnPolicyLearnerConfig,
+    SACConfig,
+    TD3Config,
+    Training,
+)
+from evorl.policies import (
+    DeterministicPolicy,
+    NetworkConfig,
+    NoisyPolicy,
+    OrnsteinUhlenbeck,
+    Policy,
+    StochasticPolicy,
+)
 from evorl.population import Population
 from evorl.selection import best_first
 from evorl.task import Task
@@ -36,6 +55,11 @@ class Config(ActingConfig, template.Config):
         super().__post_init__()
         self.check()
         require_at_least("interval", self.interval, 1)
+        if isinstance(self.learner, A2CConfig):
+            if self.interval % self.learner.rollout_length:
+                length = self.learner.rollout_length
+                raise ConfigError(f"interval must be a multiple of rollout_length = {length}, got {self.interval}")
+            return
         if isinstance(self.learner, DDPGConfig):  # whose minibatches hold no transition twice
             require_at_least("warmup_steps", self.warmup_steps, self.learner.batch_size)
         least, got = self.population_size * self.warmup_steps + 1, self.total_timesteps
@@ -58,18 +82,38 @@ class Learners(EvoRL[ConfigT]):
 
     def build(self) -> None:
         """Make the learner, and an environment in mid-episode for each member."""
-        self.training: Training = self._off_policy(rings=self.config.population_size)
+        learner = self.config.learner
+        self.training: Training = (
+            self.from_rollouts(learner)
+            if isinstance(learner, A2CConfig)
+            else self.from_replay(learner, rings=self.config.population_size)
+        )
 
-    def _off_policy(self, rings: int) -> OffPolicy:
-        config, task, n = self.config, self.task, self.config.population_size
+    def from_rollouts(self, learner: OnPolicyLearnerConfig) -> OnPolicy:
+        """Return what lets members act for a while and learn from just that."""
+        policy = cast(StochasticPolicy, self.policy)
+        made = learning.make_rollout_learner(self.task, policy, learner)
+        return OnPolicy(made, self._collector(policy), self.streams, self.ledger)
+
+    def from_replay(self, learner: OffPolicyLearnerConfig, rings: int) -> OffPolicy:
+        """Return what lets members act and learn by turns, from a replay each (`rings` = n) or from one (1)."""
+        config, task, network = self.config, self.task, self.policy.network
         capacity = min(config.replay_size, -(-config.total_timesteps // rings))
         replay = Replay(rings, capacity, task.observation_size, task.action_size, config.device)
-        noise = OrnsteinUhlenbeck(n, task.action_size) if config.exploration == "ornstein_uhlenbeck" else None
-        network = self.policy.network
-        explorer = NoisyPolicy(network, noise) if noise else DeterministicPolicy(network, config.exploration_noise)
-        collector = Collector(self.make_envs(n), n, task, explorer, self.streams, self.ledger)
-        learner = learning.make_learner(task, network, config.learner)
-        return OffPolicy(learner, collector, replay, self.streams, self.ledger, config, noise)
+        noise, explorer = None, self.policy
+        if isinstance(learner, SACConfig):
+            pass  # its policy explores by itself
+        elif config.exploration == "ornstein_uhlenbeck":
+            noise = OrnsteinUhlenbeck(config.population_size, task.action_size)
+            explorer = NoisyPolicy(network, noise)
+        else:
+            explorer = DeterministicPolicy(network, config.exploration_noise)
+        made = learning.make_learner(task, network, learner)
+        return OffPolicy(made, self._collector(explorer), replay, self.streams, self.ledger, config, noise)
+
+    def _collector(self, explorer: Policy) -> Collector:
+        n = self.config.population_size
+        return Collector(self.make_envs(n), n, self.task, explorer, self.streams, self.ledger)
 
     def initialise(self) -> Population:
         """Fresh members, each with a learner of its own."""

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.constructors import PrimitiveConstructorSpec
 
+from evorl.errors import ConfigError
+
 
 def _value(text: str) -> bool | int | float | str:
     """Return the plain value that `text` spells, or else the text."""
@@ -45,13 +47,18 @@ Arguments = Annotated[
 class Task:
     """The sizes, bounds and time limit of an environment.
 
+    An action has coordinates in [-1, 1] that `scale` maps to the bounds; or, where there are choices, it is the index
+    of one, from 0, as its only coordinate.
+
     Attributes:
         env_id: Gymnasium's id.
         env_kwargs: arguments of `gymnasium.make`.
         observation_size: length of the flattened observation.
-        action_low: lower bound of each action coordinate.
-        action_high: upper bound of each action coordinate.
+        action_low: lower bound of each action coordinate; the first of the choices.
+        action_high: upper bound of each action coordinate; the last of the choices.
         time_limit: steps after which an episode is truncated; None if it never is.
+        choices: number of discrete actions; None where actions are continuous.
+        reward_delay: steps from one payment of the rewards to the next; 0 where each is paid at once.
     """
 
     env_id: str
@@ -60,17 +67,30 @@ class Task:
     action_high: tuple[float, ...]
     time_limit: int | None
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    choices: int | None = None
+    reward_delay: int = 0
 
     @property
     def action_size(self) -> int:
         """Number of action coordinates."""
         return len(self.action_low)
 
-    def scale(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map actions (..., a) from [-1, 1] to the bounds of the environment; beyond them, clip."""
+    def scale(self, actions: NDArray[np.float32]) -> NDArray[Any]:
+        """Map actions (..., a) to those of the environment.
+
+        From [-1, 1] to its bounds, beyond which they are clipped; an index (..., 1) to the integer of the choice.
+        """
+        if self.choices is not None:
+            return actions.astype(np.int64) + int(self.action_low[0])
         low, high = np.array(self.action_low, np.float32), np.array(self.action_high, np.float32)
         scaled: NDArray[np.float32] = np.clip((high + low) / 2 + (high - low) / 2 * actions, low, high)
         return scaled
+
+    def require_continuous(self) -> None:
+        """Raise ConfigError if actions are discrete; for policies that cannot choose."""
+        if self.choices is not None:
+            got = f"{self.env_id} with Discrete({self.choices})"
+            raise ConfigError(f"env_id must name a task with Box actions, got {got}; a2c and ppo take both")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the task in plain values."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args, get_origin
 
 import numpy as np
@@ -19,7 +19,7 @@ from evorl.envs import MemberEnvs, describe, make
 from evorl.errors import ConfigError, nearest, require_at_least, require_choices
 from evorl.evaluation import Report, describe_members, diversity, evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
-from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, Policy
+from evorl.policies import NetworkConfig, Policy, deterministic_policy
 from evorl.population import Identities, Population
 from evorl.streams import Streams
 from evorl.task import Arguments, Task
@@ -41,6 +41,8 @@ class Config:
     """The members' policy."""
     env_kwargs: Arguments = field(default_factory=dict)
     """Arguments of the environment."""
+    delayed_reward: int = 0
+    """Steps from one payment of the summed rewards to the next; 0 to pay each at once."""
     device: str = "cpu"
     """Where parameters live and learn."""
     preset: str = "published"
@@ -51,6 +53,7 @@ class Config:
         require_at_least("seed", self.seed, 0)
         require_at_least("total_timesteps", self.total_timesteps, 1)
         require_at_least("population_size", self.population_size, 1)
+        require_at_least("delayed_reward", self.delayed_reward, 0)
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:  # torch says both
@@ -114,7 +117,7 @@ class EvoRL(Generic[ConfigT]):
     @final
     def _prepare(self, config: ConfigT) -> None:
         self.config = config
-        self.task = describe(config.env_id, config.env_kwargs)
+        self.task = self.describe(config)
         self.policy = self.make_policy(config, self.task)
         self.identities = Identities()
         self.streams, self.ledger = Streams(config.seed), Ledger()
@@ -151,9 +154,14 @@ class EvoRL(Generic[ConfigT]):
         return cast(ConfigT, cls.config_type(**{**presets[name], "preset": name, **settings}))
 
     @classmethod
+    def describe(cls, config: ConfigT) -> Task:
+        """Return the task; an algorithm that needs no environment makes one up, of any sizes."""
+        return replace(describe(config.env_id, config.env_kwargs), reward_delay=config.delayed_reward)
+
+    @classmethod
     def make_policy(cls, config: ConfigT, task: Task) -> Policy:
         """Return what turns a row of parameters into actions."""
-        return DeterministicPolicy(MLP(task.observation_size, task.action_size, config.network, output="tanh"))
+        return deterministic_policy(task, config.network)
 
     def build(self) -> None:
         """Make what the parts need and keep between generations; no environment is stepped here."""
@@ -185,6 +193,10 @@ class EvoRL(Generic[ConfigT]):
     def answer(self) -> Population:
         """Return the one row that the run stands for, at any time and without a step of an environment."""
         return self.population[[0]]
+
+    def tested(self) -> Mapping[str, Population]:
+        """Return whom else to test beside the answer, by the tag of their mean return; by default nobody."""
+        return {}
 
     def report(self, evaluated: Population) -> Report:
         """Return the algorithm's own scalars, the same tags at every generation."""

@@ -3,10 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 
+from evorl.errors import ConfigError
 from evorl.task import Task
 
 TASK = Task("Somewhere-v0", 3, (-0.4, 0.0, -2.0), (0.4, 10.0, -1.0), 1_000, {"weight": 0.5, "name": "a"})
+DISCRETE = Task("Elsewhere-v0", 4, (-1.0,), (1.0,), 500, choices=3)
 
 
 def test_the_ends_and_the_middle_of_an_action_become_those_of_the_bounds() -> None:
@@ -34,8 +37,29 @@ def test_the_number_of_action_coordinates_is_that_of_the_bounds() -> None:
     assert TASK.action_size == 3
 
 
-def test_a_task_comes_back_equal_from_json() -> None:
-    assert Task.from_state(json.loads(json.dumps(TASK.state_dict()))) == TASK
+@pytest.mark.parametrize("task", [TASK, DISCRETE])
+def test_a_task_comes_back_equal_from_json(task: Task) -> None:
+    assert Task.from_state(json.loads(json.dumps(task.state_dict()))) == task
+
+
+def test_a_task_stored_before_there_were_choices_has_continuous_actions() -> None:
+    stored = TASK.state_dict()
+    del stored["choices"]
+    assert Task.from_state(stored) == TASK
+
+
+def test_an_index_becomes_the_integer_of_its_choice() -> None:
+    scaled = DISCRETE.scale(np.array([[0], [2], [1]], np.float32))
+    assert scaled.tolist() == [[-1], [1], [0]]
+    assert scaled.dtype == np.int64
+    assert DISCRETE.action_size == 1
+
+
+def test_only_a_task_of_choices_is_refused_where_actions_must_be_continuous() -> None:
+    TASK.require_continuous()
+    message = r"^env_id must name a task with Box actions, got Elsewhere-v0 with Discrete\(3\); a2c and ppo take both$"
+    with pytest.raises(ConfigError, match=message):
+        DISCRETE.require_continuous()
 
 
 def test_tasks_without_arguments_share_nothing() -> None:

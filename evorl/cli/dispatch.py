@@ -12,6 +12,7 @@ COMMANDS = {
     "list": "the algorithms that are installed",
     "train": "run an algorithm on a task: evorl train ALGORITHM --env-id ID",
     "test": "play test episodes with what a run found: evorl test RUN",
+    "enjoy": "look at what a run found, in a window or as a video: evorl enjoy RUN --video",
     "sweep": "run algorithms x tasks x seeds: evorl sweep --algorithms A B --env-ids ID --seeds N",
     "compare": "tables and figures of many runs at equal budget: evorl compare RUNS",
 }

@@ -81,7 +81,7 @@ def _job(asked: Sweep, further: list[str], seed: int, env_id: str, algorithm: st
     flags += further
     found, config, running, _ = settle([algorithm, *flags])
     found.check(config)
-    name = folder_name(config.env_id, config.env_kwargs, found.name, config.seed, running.tag)
+    name = folder_name(config, found.name, running.tag)
     return Job(algorithm, RunFolder(Path(running.runs) / name), tuple(flags), to_plain(config))
 
 

@@ -56,7 +56,7 @@ class Collector:
         self.exact = True
         self.taken = np.zeros(n, np.int64)
         self._explore = streams.rows("explore", range(n))
-        self._action_size = task.action_size
+        self._action_size, self._choices = task.action_size, task.choices
         self._started = np.zeros(n, np.int64)
         self._seeds = np.zeros(n, np.int64)
         self._in_episode = np.zeros(n, bool)
@@ -78,7 +78,7 @@ class Collector:
         self._start(np.flatnonzero(~self._in_episode).tolist(), generation)
         before = self._observations
         if uniform:
-            actions = self._explore.uniform(-1, 1, self._action_size).numpy()
+            actions = self._random_actions()
         else:
             tensor = torch.from_numpy(before).to(members.params.device)
             actions = self.policy.act(members, tensor, self._explore).cpu().numpy()
@@ -101,6 +101,14 @@ class Collector:
             np.arange(len(rows)),
         )
         return Collected(Transitions(*map(torch.from_numpy, columns)), ended.tolist(), self._returns[ended])
+
+    def _random_actions(self) -> NDArray[np.float32]:
+        if self._choices is None:
+            drawn = self._explore.uniform(-1, 1, self._action_size)
+        else:
+            drawn = self._explore.integers([self._choices] * len(self._explore), 1).float()
+        actions: NDArray[np.float32] = drawn.numpy()
+        return actions
 
     def _start(self, rows: Sequence[int], generation: int) -> None:
         for row in rows:

@@ -1,4 +1,4 @@
-"""Deterministic actor-critic learners on stacked members: what TD3 and DDPG share.
+"""Actor-critic learners with a replay, on stacked members: what TD3, DDPG and SAC share.
 
 A learner has no state of its own and knows nothing of evolution. Its state is a mapping of (n, ...) tensors: the traits
 of the members that it trains, or of a population of its own.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from evorl.errors import require_above, require_at_least, require_between, require_choices
 from evorl.interaction import Replay
 from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
-from evorl.policies import MLP, Ensemble
+from evorl.policies import Ensemble, Network, normalise
 from evorl.population import Population, Transitions
 from evorl.streams import RowStreams, Streams
 
@@ -25,11 +25,14 @@ from evorl.streams import RowStreams, Streams
 State = Mapping[str, Tensor]
 #: Hyperparameters by name, one for all members or (n,).
 Hyperparameters = Mapping[str, Hyperparameter]
+#: A further loss (n,) of the actors, such as a pull to another policy. It is given their parameters (n, d), the state
+#: (n, ...) that goes with them, in which it may write, and observations (n, b, o); now and then of some members only.
+FurtherLoss = Callable[[Tensor, State, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerConfig:
-    """Settings that every deterministic actor-critic has."""
+    """Settings that every actor-critic with a replay has."""
 
     batch_size: int = 256
     """Transitions in a minibatch of a member."""
@@ -55,7 +58,9 @@ class LearnerConfig:
 
 
 class ActorCritic(ABC):
-    """The updates of a deterministic actor-critic; a subclass says what the critic is and what it learns.
+    """The updates of an actor-critic; a subclass says what the critic is and what it learns.
+
+    The actor is deterministic and has a target, unless the subclass says otherwise.
 
     Args:
         actor: the policy's network.
@@ -76,7 +81,7 @@ class ActorCritic(ABC):
         "tau": (0.0, 1.0),
     }
 
-    def __init__(self, actor: MLP, critic: Ensemble, config: LearnerConfig) -> None:
+    def __init__(self, actor: Network, critic: Ensemble, config: LearnerConfig) -> None:
         self.actor = actor
         self.critic = critic
         self.config = config
@@ -92,6 +97,14 @@ class ActorCritic(ABC):
     def noise(self, streams: RowStreams, batch: Transitions) -> Tensor | None:
         """Draw the standard normals that `targets` needs for a minibatch; None if it needs none."""
         return None
+
+    def actor_noise(self, streams: RowStreams, batch: Transitions) -> Tensor | None:
+        """Draw the standard normals that `actor_step` needs for a minibatch; None if it needs none."""
+        return None
+
+    def target_actors(self, members: Population) -> Tensor:
+        """Return the policies (n, d) of the target action."""
+        return members.traits["target_actor"]
 
     def init(self, actors: Tensor, streams: Streams) -> dict[str, Tensor]:
         """Return the learner's traits for new actors (n, d): critics, targets, moments and the count of updates."""
@@ -110,39 +123,53 @@ class ActorCritic(ABC):
         own = {name: state[f"h.{name}"].float() for name in self.tunable if f"h.{name}" in state}
         return {name: own.get(name, getattr(self.config, name)) for name in self.tunable}
 
-    def update_(self, members: Population, replay: Replay, updates: int, streams: Streams) -> tuple[Tensor, Tensor]:
+    def update_(
+        self, members: Population, replay: Replay, updates: int, streams: Streams, extra: FurtherLoss | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Update members `updates` times, in place on their tensors: critic at each, actor and targets when due.
+
+        Observations are normalised by the members' traits, where they have such.
+
+        Args:
+            members: n rows, changed.
+            replay: what minibatches are drawn from.
+            updates: how many of the critic.
+            streams: `minibatch`, `target_noise` and `actor_noise` of each row.
+            extra: a further loss of the actors; the state that it sees are the members' traits.
 
         Returns:
             The mean losses of critic and actor, (n,) each; the actor's is NaN if it was not due.
         """
         n = len(members)
-        minibatch, smoothing = streams.rows("minibatch", range(n)), streams.rows("target_noise", range(n))
+        names = ("minibatch", "target_noise", "actor_noise")
+        minibatch, smoothing, sampling = (streams.rows(name, range(n)) for name in names)
         done = members.traits["updates"].tolist()
-        losses: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for _ in range(updates):
-            batch = replay.sample(minibatch, self.config.batch_size, self.replacement)
+        # Written in place: many small tensors kept among the large ones of the updates would hold on to their memory.
+        critic, actor = torch.full((2, updates, n), torch.nan)
+        for update in range(updates):
+            batch = _normalised(members.traits, replay.sample(minibatch, self.config.batch_size, self.replacement))
             noise = self.noise(smoothing, batch)
             h = self.hyperparameters(members.traits)
-            losses[0].append(self.critic_step(members.traits, members.traits["target_actor"], batch, noise, h))
+            critic[update] = self.critic_step(members.traits, self.target_actors(members), batch, noise, h)
             done = [count + 1 for count in done]
             due = [row for row, count in enumerate(done) if count % self.config.policy_delay == 0]
             if due:
-                losses[1].append(self._delayed_step(members, due, batch))
+                actor[update] = self._delayed_step(members, due, batch, sampling[due], extra)
         members.traits["updates"].copy_(torch.tensor(done))
-        unknown = torch.full((n,), torch.nan)
-        critic, actor = (torch.stack(part).nanmean(0) if part else unknown for part in losses)
-        return critic, actor
+        return critic.nanmean(0), actor.nanmean(0)
 
-    def _delayed_step(self, members: Population, due: list[int], batch: Transitions) -> Tensor:
-        """Update actor and targets of the rows that are due; NaN is the loss of the others."""
+    def _delayed_step(
+        self, members: Population, due: list[int], batch: Transitions, streams: RowStreams, extra: FurtherLoss | None
+    ) -> Tensor:
+        """Update actor and targets of the rows that are due, whose streams are given; NaN is the loss of the others."""
         if len(due) == len(members):
-            loss = self.actor_step(members.params, members.traits, batch, self.hyperparameters(members.traits))
-            self.target_step(members.params, members.traits, self.hyperparameters(members.traits))
+            h, noise = self.hyperparameters(members.traits), self.actor_noise(streams, batch)
+            loss = self.actor_step(members.params, members.traits, batch, h, extra=extra, noise=noise)
+            self.target_step(members.params, members.traits, h)
             return loss
         some = members[due]
         loss = torch.full((len(members),), torch.nan)
-        loss[due] = self._delayed_step(some, list(range(len(due))), _rows(batch, due))
+        loss[due] = self._delayed_step(some, list(range(len(due))), _rows(batch, due), streams, extra)
         members.params[due] = some.params
         for name, trait in some.traits.items():
             members.traits[name][due] = trait
@@ -181,7 +208,8 @@ class ActorCritic(ABC):
         batch: Transitions,
         h: Hyperparameters,
         moments: State | None = None,
-        extra: Callable[[Tensor, Tensor], Tensor] | None = None,
+        extra: FurtherLoss | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """Take one Adam step on `-mean Q_1(s, actor(s))` plus `extra`, in place.
 
@@ -191,7 +219,8 @@ class ActorCritic(ABC):
             batch: a minibatch for each row, (n, b, ...).
             h: hyperparameters.
             moments: holds the actors' Adam, changed; that of `critic` if not given.
-            extra: a further loss (n,) of actors' parameters and observations, such as a pull to another policy.
+            extra: a further loss; the state that it sees is `critic`.
+            noise: what `actor_noise` drew for it.
 
         Returns:
             The loss before the step, (n,).
@@ -201,11 +230,15 @@ class ActorCritic(ABC):
         values = self.critic.first(critic["critic"], torch.cat([batch.observations, actions], -1))
         loss = -values[..., 0].mean(-1)
         if extra is not None:
-            loss = loss + extra(params, batch.observations)
+            loss = loss + extra(params, critic, batch.observations)
+        self.descend(actors, params, loss, critic if moments is None else moments, h)
+        return loss.detach()
+
+    def descend(self, actors: Tensor, params: Tensor, loss: Tensor, moments: State, h: Hyperparameters) -> None:
+        """Take one Adam step of actors (n, d), in place, down the loss (n,) of `params`, which stand for them in it."""
         (gradient,) = torch.autograd.grad(loss.sum(), params)
         clip_(gradient, self.actor_clip)
-        adam_("actor", actors, gradient, critic if moments is None else moments, h["actor_learning_rate"])
-        return loss.detach()
+        adam_("actor", actors, gradient, moments, h["actor_learning_rate"])
 
     def target_step(self, actors: Tensor, state: State, h: Hyperparameters) -> None:
         """Move both targets by tau towards their networks, in place."""
@@ -226,6 +259,11 @@ def clip_(gradient: Tensor, norm: float) -> None:
 def per_sample(value: Hyperparameter, dimensions: int) -> Tensor:
     """Return a hyperparameter so that it broadcasts over (n, b, ...)."""
     return torch.as_tensor(value).view(-1, *[1] * (dimensions - 1))
+
+
+def _normalised(traits: State, batch: Transitions) -> Transitions:
+    seen, following = (normalise(traits, part) for part in (batch.observations, batch.next_observations))
+    return replace(batch, observations=seen, next_observations=following)
 
 
 def _rows(batch: Transitions, rows: list[int]) -> Transitions:

@@ -56,7 +56,7 @@ class DDPG(ActorCritic):
         config: settings.
     """
 
-    def __init__(self, task: Task, actor: MLP, config: DDPGConfig) -> None:
+    def __init__(self, task: Task, actor: Network, config: DDPGConfig) -> None:
         inputs = task.observation_size, task.action_size
         network: Network = MLP(sum(inputs), 1, config.critic)
         if config.critic_architecture == "branched":

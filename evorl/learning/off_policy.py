@@ -14,7 +14,7 @@ from torch import Tensor
 from evorl.budget import Ledger
 from evorl.errors import require_at_least
 from evorl.interaction import Collector, Replay
-from evorl.learning.actor_critic import ActorCritic
+from evorl.learning.actor_critic import ActorCritic, FurtherLoss
 from evorl.policies import OrnsteinUhlenbeck
 from evorl.population import Population
 from evorl.streams import Streams
@@ -88,10 +88,13 @@ class OffPolicy:
         """Return the traits of new members with parameters (n, d)."""
         return {**self.learner.init(params, self.streams), **new_records(len(params))}
 
-    def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:
+    def act_and_learn(
+        self, candidates: Population, steps: int, generation: int, extra: FurtherLoss | None = None
+    ) -> Population:
         """Return the members after `steps` steps of each, every step followed by its updates.
 
-        Their traits hold the window of training returns and the mean losses of this call.
+        Their traits hold the window of training returns and the mean losses of this call. `extra` is a further loss of
+        the actors.
         """
         members = candidates.clone()
         recent = members.traits["recent_returns"]
@@ -105,7 +108,7 @@ class OffPolicy:
                 push_returns_(recent, collected.finished, collected.returns)
             if not warming:
                 updates = self.config.updates_per_step
-                losses.append(self.learner.update_(members, self.replay, updates, self.streams))
+                losses.append(self.learner.update_(members, self.replay, updates, self.streams, extra))
         count_updates(self.ledger, candidates, members, self.learner.config.policy_delay)
         return members.with_params(members.params).with_traits(**mean_losses(losses, len(members)))
 

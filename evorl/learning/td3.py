@@ -11,7 +11,7 @@ from torch import Tensor
 
 from evorl.errors import require_at_least
 from evorl.learning.actor_critic import ActorCritic, Hyperparameters, LearnerConfig, State, per_sample
-from evorl.policies import MLP, Ensemble, NetworkConfig
+from evorl.policies import MLP, Ensemble, Network, NetworkConfig
 from evorl.population import Transitions
 from evorl.streams import RowStreams
 from evorl.task import Task
@@ -51,7 +51,7 @@ class TD3(ActorCritic):
         "target_noise_clip": (0.0, 2.0),
     }
 
-    def __init__(self, task: Task, actor: MLP, config: TD3Config) -> None:
+    def __init__(self, task: Task, actor: Network, config: TD3Config) -> None:
         critic = MLP(task.observation_size + task.action_size, 1, config.critic)
         super().__init__(actor, Ensemble(critic, copies=2), config)
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evorl.policies.network import MLP
+from evorl.policies.network import Network
+from evorl.policies.normaliser import normalise
 from evorl.population import Population
 from evorl.streams import RowStreams
 
@@ -59,14 +60,14 @@ class NoisyPolicy:
         noise: one row a member.
     """
 
-    def __init__(self, network: MLP, noise: OrnsteinUhlenbeck) -> None:
+    def __init__(self, network: Network, noise: OrnsteinUhlenbeck) -> None:
         self.network = network
         self.noise = noise
 
     def act(self, members: Population, observations: Tensor, streams: RowStreams | None = None) -> Tensor:
         """Return an action (n, a) in [-1, 1] for each member's observation (n, o)."""
         with torch.no_grad():
-            actions = self.network(members.params, observations[:, None])[:, 0]
+            actions = self.network(members.params, normalise(members.traits, observations)[:, None])[:, 0]
             if streams is None:
                 return actions
             noise = self.noise.step(streams.normal(actions.shape[1]))

@@ -1,4 +1,4 @@
-"""Policies: how members turn observations into actions in [-1, 1]."""
+"""Policies: how members turn observations into actions."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from evorl.policies.network import MLP
+from evorl.policies.network import Network
+from evorl.policies.normaliser import normalise
 from evorl.population import Population
 from evorl.streams import RowStreams
 
 
 class Policy(Protocol):
-    """What acts; `network` gives the meaning of a row of parameters."""
+    """What acts."""
 
-    network: MLP
+    @property
+    def network(self) -> Network:
+        """What gives the meaning of a row of parameters."""
 
     def act(self, members: Population, observations: Tensor, streams: RowStreams | None = None) -> Tensor:
-        """Return an action (n, a) in [-1, 1] for each member's observation (n, o), without gradient.
+        """Return an action (n, a) for each member's observation (n, o), without gradient.
 
-        Without streams the policy is deterministic; with them it explores, drawing from each member's own.
+        It is in [-1, 1] (what a stochastic policy draws beyond is clipped at the environment's door) or the index of a
+        choice. Without streams the policy is deterministic; with them it explores, drawing from each member's own. It
+        sees observations normalised by the members' traits, where they have such.
         """
 
 
@@ -29,18 +34,21 @@ class DeterministicPolicy:
 
     Args:
         network: from observations to actions.
-        exploration_noise: standard deviation, in units of the action's half range.
+        exploration_noise: standard deviation, in units of the action's half range; a member's own trait
+            `h.exploration_noise` comes before it.
     """
 
-    def __init__(self, network: MLP, exploration_noise: float = 0.0) -> None:
+    def __init__(self, network: Network, exploration_noise: float = 0.0) -> None:
         self.network = network
         self.exploration_noise = exploration_noise
 
     def act(self, members: Population, observations: Tensor, streams: RowStreams | None = None) -> Tensor:
         """Return an action (n, a) in [-1, 1] for each member's observation (n, o)."""
         with torch.no_grad():
-            actions = self.network(members.params, observations[:, None])[:, 0]
+            seen = normalise(members.traits, observations)
+            actions = self.network(members.params, seen[:, None])[:, 0]
             if streams is None:
                 return actions
-            noise = self.exploration_noise * streams.normal(actions.shape[1])
-            return (actions + noise.to(actions.device)).clamp_(-1, 1)
+            own = members.traits.get("h.exploration_noise")
+            scale = self.exploration_noise if own is None else own.to(actions)[:, None]
+            return (actions + scale * streams.normal(actions.shape[1]).to(actions.device)).clamp_(-1, 1)

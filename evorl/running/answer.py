@@ -36,8 +36,10 @@ class Answer:
     task: Task
     seed: int
 
-    def act(self, observation: ArrayLike) -> NDArray[np.float32]:
-        """Return the deterministic action (a,), in the bounds of the environment, for an observation.
+    def act(self, observation: ArrayLike) -> NDArray[np.float32] | np.int64:
+        """Return the deterministic action for an observation, as `step` of the environment takes it.
+
+        That is (a,) in the bounds of the environment or, where actions are discrete, an integer.
 
         Raises:
             ValueError: the observation does not have the size of the task's.
@@ -45,8 +47,8 @@ class Answer:
         flat = np.ravel(np.asarray(observation, np.float32))
         if flat.size != self.task.observation_size:
             raise ValueError(f"observation must have {self.task.observation_size} numbers, got {flat.size}")
-        action = self.policy.act(self.member, torch.from_numpy(flat)[None])[0]
-        return self.task.scale(action.numpy())
+        action = self.task.scale(self.policy.act(self.member, torch.from_numpy(flat)[None])[0].numpy())
+        return action if self.task.choices is None else np.int64(action[0])
 
 
 def save(folder: RunFolder, stored: Mapping[str, Any], member: Population, task: Task) -> None:

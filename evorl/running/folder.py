@@ -17,6 +17,7 @@ from typing import Any
 
 import evorl
 from evorl.errors import RunFolderError
+from evorl.template import Config
 
 #: Layout of the files that a later version must be able to recognise.
 FORMAT = 1
@@ -133,11 +134,13 @@ class RunFolder:
         write_json(self.config, {"format": FORMAT, **stored})
 
 
-def folder_name(env_id: str, env_kwargs: Mapping[str, Any], algorithm: str, seed: int, tag: str) -> Path:
-    """Return the relative path of a run; arguments of the environment are part of it."""
-    variant = "".join(f"-{name}={value}" for name, value in sorted(env_kwargs.items()))
-    task = f"{env_id}{variant}".replace("/", "-")
-    return Path(task) / algorithm / (f"s{seed}-{tag}" if tag else f"s{seed}")
+def folder_name(config: Config, algorithm: str, tag: str) -> Path:
+    """Return the relative path of a run; what changes the task is part of it."""
+    variant = dict(sorted(config.env_kwargs.items()))
+    if config.delayed_reward:
+        variant["delayed_reward"] = config.delayed_reward
+    task = config.env_id + "".join(f"-{name}={value}" for name, value in variant.items())
+    return Path(task.replace("/", "-")) / algorithm / (f"s{config.seed}-{tag}" if tag else f"s{config.seed}")
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -182,10 +182,13 @@ class Run:
         tested["test/return_std"] = float(returns.std())
         if "fitness/best" in report:
             tested["fitness/optimism"] = report["fitness/best"] - tested["test/return"]
+        for tag, members in self.algorithm.tested().items():
+            each = [self.tester.test(members[[row]], self.running.test_episodes) for row in range(len(members))]
+            tested[tag] = float(np.mean(each))
         return tested | {"budget/test_steps": self.ledger.steps["test"]}
 
     def _untested(self, report: Report) -> Report:
-        unknown = {"test/return": UNKNOWN, "test/return_std": UNKNOWN}
+        unknown = dict.fromkeys(["test/return", "test/return_std", *self.algorithm.tested()], UNKNOWN)
         return unknown | ({"fitness/optimism": UNKNOWN} if "fitness/best" in report else {})
 
     def _write(self, record: Report) -> None:

@@ -48,7 +48,7 @@ def train(
     """
     running = running or Running()
     algorithm = algorithm or registry.of_config(config)
-    name = folder_name(config.env_id, config.env_kwargs, algorithm.name, config.seed, running.tag)
+    name = folder_name(config, algorithm.name, running.tag)
     folder = RunFolder(Path(running.runs) / name)
     stored = {
         "algorithm": registry.path_of(algorithm),

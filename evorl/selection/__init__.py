@@ -1,6 +1,22 @@
 """Selection: who comes first, who stays, who is copied; pure functions that return rows."""
 
+from evorl.selection.beta import NOBODY, adapt_beta, mean_of_others
+from evorl.selection.exploit import Exploit, ExploitConfig, copy, copy_and_mark, make_exploit, never_copied, ready
 from evorl.selection.genetic import elites_and_offspring, lay_out_slots
 from evorl.selection.ranking import best_first
 
-__all__ = ["best_first", "elites_and_offspring", "lay_out_slots"]
+__all__ = [
+    "NOBODY",
+    "Exploit",
+    "ExploitConfig",
+    "adapt_beta",
+    "best_first",
+    "copy",
+    "copy_and_mark",
+    "elites_and_offspring",
+    "lay_out_slots",
+    "make_exploit",
+    "mean_of_others",
+    "never_copied",
+    "ready",
+]

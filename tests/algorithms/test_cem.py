@@ -1,19 +1,22 @@
 """CEM: one row of parents, antithetic samples, whole episodes, and a refit that finds the optimum."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from support import ORACLE
+from support import ORACLE, counted, same, total_steps
 
+from evorl import check_algorithm
 from evorl.algorithms.cem import CEM, Config
 from evorl.errors import ConfigError
 from evorl.policies import NetworkConfig
 from evorl.population import Individual, Population
 from evorl.running import testing
 from evorl.streams import Streams
+from evorl.variation import MixingGaussian
 
 TINY = NetworkConfig(hidden_sizes=(4,), activation="tanh")
 N = 10
@@ -182,6 +185,10 @@ def test_presets_have_the_networks_they_are_named_for() -> None:
             {"covariance_divisor": "cod"},
             "covariance_divisor must be one of code, paper, got 'cod'; did you mean 'code'?",
         ),
+        (
+            {"importance_mixing": True, "covariance": "full"},
+            "covariance must be diagonal for importance_mixing, got 'full'",
+        ),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(settings: dict[str, Any], line: str) -> None:
@@ -200,3 +207,122 @@ def test_candidates_are_samples_without_parents() -> None:
     candidates: Population = CEM(config()).vary(CEM(config()).population)
     assert candidates.origin == ("sample",) * N
     assert candidates.fitness.isnan().all()
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_the_elite_is_the_best_of_the_generation_before_as_evaluated_and_is_evaluated_anew(covariance: str) -> None:
+    run = CEM(config(elitism=True, covariance=covariance))
+    first = run.vary(run.population)
+    assert first.origin == ("sample",) * N, "nobody is the elite before the first refit"
+    before = run.evaluate(first)
+    run.population, run.generation = run.select(before), 1
+    best = int(before.fitness.argmax())
+    candidates = run.vary(run.population)
+    assert candidates.origin == (*("sample",) * (N - 1), "elite")
+    assert torch.equal(candidates.params[-1], before.params[best])
+    assert candidates.parent.tolist() == [-1] * (N - 1) + [int(before.id[best])]
+    assert len({*candidates.id.tolist(), *before.id.tolist()}) == 2 * N
+    assert candidates.fitness.isnan().all()
+    evaluated = run.evaluate(candidates)
+    again = run.episodes.play(candidates[[-1]], [run.streams.episode_seed("fitness", 1, N - 1, 0)], "test").returns
+    assert evaluated.fitness[-1].item() == again[0]
+    assert evaluated.fitness[-1] != before.fitness[best]
+
+
+def test_the_elite_takes_the_place_of_the_last_sample_alone() -> None:
+    plain, elitist = CEM(config()), CEM(config(elitism=True))
+    for run in (plain, elitist):
+        run.step()
+    ours, theirs = elitist.vary(elitist.population), plain.vary(plain.population)
+    assert torch.equal(ours.params[:-1], theirs.params[:-1])
+    assert not torch.equal(ours.params[-1], theirs.params[-1])
+    plain.step()
+    elitist.step()
+    assert not torch.equal(plain.population.params, elitist.population.params)
+
+
+def test_an_elite_that_stays_the_best_begets_the_next() -> None:
+    run = CEM(config(elitism=True))
+    run.step()
+    candidates = run.vary(run.population)
+    run.select(candidates.with_fitness(torch.arange(N)))
+    following = run.vary(run.population)
+    assert torch.equal(following.params[-1], candidates.params[-1])
+    assert following.parent[-1] == candidates.id[-1]
+
+
+def mixing(**settings: Any) -> Config:
+    """Return settings under which many samples are kept: few parameters, and a lasting extra variance."""
+    lengths: dict[str, Any] = {"terminate_at": 3, "spread": 7}
+    small = NetworkConfig(hidden_sizes=(1,), activation="tanh")
+    return config(**{"importance_mixing": True, "env_kwargs": lengths, "network": small, **settings})
+
+
+@pytest.mark.parametrize("elitism", [False, True])
+def test_kept_samples_are_the_same_individuals_with_their_own_fitness_and_cost_no_step(elitism: bool) -> None:
+    with counted() as made:
+        run = CEM(mixing(elitism=elitism))
+        kept = 0
+        for _ in range(8):
+            last, steps = run.last, total_steps(made)
+            twin = CEM(run.config, copy.deepcopy(run.state_dict()))
+            evaluated = twin.evaluate(twin.vary(twin.population))
+            steps = total_steps(made) - steps
+            before, episodes = run.ledger.spent, run.ledger.episodes
+            report = run.step()
+            stay = evaluated.traits["reused"].nonzero()[:, 0].tolist()
+            assert report["cem/reused"] == len(stay) / N
+            assert run.ledger.spent - before == steps
+            assert run.ledger.episodes - episodes == N - len(stay)
+            assert run.last is not None
+            assert same(run.last.state_dict(), evaluated.state_dict())
+            assert evaluated.fitness.isfinite().all()
+            if last is not None:
+                for name in ("params", "fitness", "id", "parent"):
+                    assert torch.equal(getattr(evaluated[stay], name), getattr(last[stay], name))
+                assert set(evaluated.id.tolist()) & set(last.id.tolist()) == set(evaluated.id[stay].tolist())
+                assert not (elitism and N - 1 in stay)
+            else:
+                assert stay == []
+            kept += len(stay)
+        assert 8 < kept < 60
+        assert run.ledger.spent == run.ledger.steps["fitness"]
+
+
+def test_a_generation_kept_whole_plays_nothing() -> None:
+    run = CEM(mixing())
+    run.step()
+    assert isinstance(run.strategy, MixingGaussian)
+    run.strategy.earlier = run.strategy.mean, run.strategy.variance
+    assert run.last is not None
+    last, spent = run.last, run.ledger.spent
+    evaluated = run.evaluate(run.vary(run.population))
+    assert run.ledger.spent == spent
+    for name in ("params", "fitness", "id"):
+        assert torch.equal(getattr(evaluated, name), getattr(last, name))
+
+
+def test_where_no_sample_can_be_kept_mixing_changes_nothing() -> None:
+    """Once the mean is far from all samples, the very samples of a plain run are drawn and accepted."""
+    plain, mixed = CEM(config()), CEM(config(importance_mixing=True))
+    for _ in range(3):
+        ours, theirs = mixed.step(), plain.step()
+        assert ours.pop("cem/reused") == 0
+        assert ours.keys() == theirs.keys()
+        assert ours["fitness/mean"] == theirs["fitness/mean"]
+        assert np.array_equal(mixed.strategy.centroid, plain.strategy.centroid)
+        assert np.array_equal(mixed.strategy.variance, plain.strategy.variance)
+        for run in (plain, mixed):
+            strategy: Any = run.strategy
+            strategy.mean = strategy.mean + 1.0
+
+
+@pytest.mark.parametrize("settings", [{"elitism": True, "importance_mixing": False}, {}, {"elitism": True}])
+def test_the_switches_conform(settings: dict[str, Any]) -> None:
+    check_algorithm(CEM, mixing(**settings))
+
+
+def test_a_plain_run_remembers_no_generation_and_has_no_share_of_kept_samples() -> None:
+    run = CEM(config())
+    assert "cem/reused" not in run.step()
+    assert run.last is None

@@ -218,6 +218,93 @@ def test_a_run_that_is_cut_and_resumed_equals_one_that_is_not() -> None:
     assert whole.ledger.updates["critic"][-1] > 0
 
 
+def mixing(**settings: Any) -> Config:
+    """Return settings under which many samples are kept: few parameters, and a lasting extra variance."""
+    small = NetworkConfig(hidden_sizes=(1,), activation="tanh")
+    return config(**{"importance_mixing": True, "network": small, "population_size": 10, **settings})
+
+
+@pytest.mark.parametrize("elitism", [False, True])
+def test_only_samples_that_were_not_trained_are_kept_with_their_own_fitness(elitism: bool) -> None:
+    run = CEMRL(mixing(gradient_members=4, elitism=elitism))
+    kept = 0
+    for _ in range(8):
+        last = run.last
+        candidates, after = learned(copy_of(run))
+        assert torch.equal(after.fitness[4:].isnan(), candidates.fitness[4:].isnan())
+        assert after.fitness[:4].isnan().all()
+        report = run.step()
+        assert run.last is not None
+        evaluated, stay = run.last, run.last.traits["reused"].nonzero()[:, 0].tolist()
+        assert report["cem_rl/reused"] == len(stay) / 10
+        assert all(4 <= row < 10 - elitism for row in stay)
+        assert set(stay) == set(after.fitness.isfinite().nonzero()[:, 0].tolist())
+        if last is None:
+            assert stay == []
+            continue
+        for name in ("params", "fitness", "id"):
+            assert torch.equal(getattr(evaluated[stay], name), getattr(last[stay], name))
+        assert set(evaluated.id.tolist()) & set(last.id.tolist()) == set(evaluated.id[stay].tolist())
+        kept += len(stay)
+    assert kept > 6
+
+
+def test_kept_samples_cost_no_step_and_no_update_and_are_not_stored_again() -> None:
+    with counted() as made:
+        run, actor, played = CEMRL(mixing()), 0, 0
+        for _ in range(6):
+            actor += played
+            before = total_steps(made)
+            report = run.step()
+            played = total_steps(made) - before
+            assert run.replay is not None
+            assert run.ledger.spent == run.ledger.stored == sum(run.replay.sizes) == total_steps(made)
+            assert run.ledger.updates["actor"] == dict.fromkeys(range(5), actor)
+        assert run.ledger.episodes < 60
+        assert report["cem_rl/reused"] >= 0
+
+
+def test_the_elite_is_what_gradients_made_of_the_best() -> None:
+    run = CEMRL(config(elitism=True))
+    run.step()
+    drawn, trained = learned(run)
+    run.select(trained.with_fitness(-torch.arange(N)))
+    candidates, after = learned(run)
+    assert candidates.origin == (*("sample",) * (N - 1), "elite")
+    assert candidates.parent[-1] == trained.id[0]
+    assert torch.equal(after.params[-1], trained.params[0])
+    assert not torch.equal(after.params[-1], drawn.params[0])
+
+
+@pytest.mark.parametrize("settings", [{"elitism": True, "importance_mixing": False}, {}, {"elitism": True}])
+def test_the_switches_conform(settings: dict[str, Any]) -> None:
+    check_algorithm(CEMRL, mixing(start_steps=30, **settings))
+
+
+def test_a_run_with_both_switches_that_is_cut_and_resumed_equals_one_that_is_not() -> None:
+    whole, cut = CEMRL(mixing(elitism=True)), CEMRL(mixing(elitism=True))
+    reused = 0.0
+    for run in (whole, cut):
+        for _ in range(3):
+            run.step()
+    resumed = copy_of(cut)
+    for _ in range(4):
+        ours, theirs = resumed.step(), whole.step()
+        assert same(ours, theirs)
+        reused += ours["cem_rl/reused"]
+    assert same(resumed.state_dict(), whole.state_dict())
+    assert reused > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "got"), [({"gradient_members": N}, N), ({"gradient_members": 5, "elitism": True}, 5)]
+)
+def test_mixing_with_nothing_that_could_be_kept_is_refused(settings: dict[str, Any], got: int) -> None:
+    with pytest.raises(ConfigError) as raised:
+        config(importance_mixing=True, **settings)
+    assert str(raised.value) == f"gradient_members must leave samples for importance_mixing to keep, got {got}"
+
+
 def test_presets_are_those_of_the_authors_and_the_common_one() -> None:
     published: Config = CEMRL.preset("published", env_id=ORACLE)
     assert published == Config(env_id=ORACLE)

@@ -164,6 +164,7 @@ def test_a_flag_that_is_unknown_or_has_no_fitting_value_is_named(
 
 OF_ALL = [
     ("--seed", "seed", "at least 0", ["-1"]),
+    ("--delayed-reward", "delayed_reward", "at least 0", ["-1"]),
     ("--total-timesteps", "total_timesteps", "at least", ["0", "-5"]),
     ("--population-size", "population_size", "at least", ["0", "-2"]),
     ("--test-interval", "test_interval", "at least 0", ["-1"]),

@@ -9,7 +9,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from support import ORACLE, counted, number_of, oracle
 
 from evorl.envs import GymnasiumEnvs, describe
@@ -95,9 +95,46 @@ def test_arguments_that_do_not_fit_are_refused_by_name() -> None:
         describe("Pendulum-v1", {"gravitty": 1.0})
 
 
-def test_discrete_actions_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"must name a task with Box actions, got CartPole-v1 with Discrete\(2\)"):
-        describe("CartPole-v1")
+def test_a_discrete_task_is_described_by_its_choices() -> None:
+    assert describe("CartPole-v1") == Task("CartPole-v1", 4, (0.0,), (1.0,), 500, {}, 2)
+    assert describe("Pendulum-v1").choices is None
+
+
+def test_a_discrete_action_arrives_as_an_integer_of_the_space(registered: Register) -> None:
+    made: list[Echo] = []
+
+    def make() -> Echo:
+        made.append(Echo(Discrete(3, start=-1), Box(-9, 9, (1,), np.float32)))
+        return made[-1]
+
+    task = describe(registered(make))
+    assert (task.action_low, task.action_high, task.choices) == ((-1.0,), (1.0,), 3)
+    envs = GymnasiumEnvs(task, 2)
+    envs.reset([0, 1], [0, 0])
+    observations, *_ = envs.step([1, 0], np.array([[2], [0]], np.float32))
+    assert observations.tolist() == [[1], [-1]]
+    first, second = (environment.received[0] for environment in made[-2:])
+    assert (first, second) == (-1, 1)
+    for given in (first, second):
+        assert made[0].action_space.contains(given)
+        assert {-1: "left", 1: "right"}[given], "it can be the key of a table"
+
+
+def test_a_discrete_task_steps_as_gymnasium_does() -> None:
+    envs, alone = GymnasiumEnvs(describe("CartPole-v1"), 1), gymnasium.make("CartPole-v1")
+    np.testing.assert_array_equal(envs.reset([0], [3])[0], alone.reset(seed=3)[0])
+    for index in (0, 1, 1, 0, 1):
+        observations, rewards, _, _ = envs.step([0], np.array([[index]], np.float32))
+        observation, reward, *_ = alone.step(index)
+        np.testing.assert_array_equal(observations[0], observation)
+        assert rewards[0] == reward
+
+
+@pytest.mark.parametrize("space", [MultiDiscrete([2, 3]), MultiBinary(2)], ids=str)
+def test_actions_of_another_space_are_refused(registered: Register, space: gymnasium.Space[Any]) -> None:
+    name = registered(lambda: Echo(space))
+    with pytest.raises(ConfigError, match=f"must name a task with Box or Discrete actions, got {name} with Multi"):
+        describe(name)
 
 
 @pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (0.0, np.inf), (-np.inf, 0.0)])

@@ -13,7 +13,8 @@ from evorl.budget import Ledger
 from evorl.envs import GymnasiumEnvs, describe
 from evorl.errors import EnvironmentFault
 from evorl.interaction import Collected, Collector
-from evorl.population import Population
+from evorl.policies import NetworkConfig, stochastic_policy
+from evorl.population import Identities, Population
 from evorl.streams import Streams
 from evorl.task import Task
 
@@ -145,6 +146,18 @@ def test_the_warm_up_is_uniform_over_the_range_and_each_members_own() -> None:
     assert torch.equal(actions, Streams(7).rows("explore", range(2)).uniform(-1, 1, 50, 2))
     assert actions.min() < -0.9
     assert actions.max() > 0.9
+
+
+def test_the_warm_up_of_a_discrete_task_takes_every_choice_as_often() -> None:
+    task = describe("CartPole-v1")
+    policy = stochastic_policy(task, NetworkConfig(hidden_sizes=(4,)))
+    members = Population.fresh(policy.network.init(Streams(0).rows("initialise", range(2))), Identities(), "initial")
+    collector = Collector(GymnasiumEnvs(task, 2), 2, task, policy, Streams(7), Ledger())
+    collected = [snapshot(collector.step(members, 0, uniform=True)) for _ in range(200)]
+    actions = torch.stack([one.transitions.actions for one in collected], dim=1)
+    assert torch.equal(actions, Streams(7).rows("explore", range(2)).integers([2, 2], 200, 1).float())
+    assert 160 < actions.sum() < 240
+    assert actions.dtype == torch.float32
 
 
 def test_every_step_is_counted_once_and_by_purpose() -> None:

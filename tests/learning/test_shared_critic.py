@@ -94,9 +94,9 @@ class Counted(TD3):
         self.calls.append(("target", len(state["critic"])))
         super().critic_target_step(state, h)
 
-    def actor_step(self, actors, critic, batch, h, moments=None, extra=None):  # type: ignore[no-untyped-def]
+    def actor_step(self, actors, critic, batch, h, moments=None, extra=None, noise=None):  # type: ignore[no-untyped-def]
         self.calls.append(("actor", len(actors)))
-        return super().actor_step(actors, critic, batch, h, moments, extra)
+        return super().actor_step(actors, critic, batch, h, moments, extra, noise)
 
 
 @pytest.mark.parametrize("updates", [1, 2, 3, 7, 12])

@@ -1,6 +1,7 @@
 """Stacked TD3 against as many separate ones, written with modules and optimisers of torch."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from evorl.errors import ConfigError
 from evorl.interaction import Replay
 from evorl.learning import TD3, TD3Config
+from evorl.learning.actor_critic import State
 from evorl.policies import MLP, NetworkConfig
 from evorl.population import Identities, Population, Transitions
 from evorl.streams import Streams
@@ -249,6 +251,28 @@ def test_a_member_updates_the_same_alone_and_in_a_stack_and_in_one_call_or_two()
     torch.testing.assert_close(alone.params[0], together.params[0], rtol=0, atol=3e-6)
 
 
+def test_members_with_a_normaliser_learn_from_normalised_observations() -> None:
+    """They update as members without one do from transitions that were normalised beforehand."""
+    td3, data = TD3(TASK, ACTOR, CONFIG), experience(2)
+    mean, std = torch.tensor([[1.0, 0.0, -1.0], [0.5, 2.0, 0.0]]), torch.tensor([[2.0, 1.0, 3.0], [0.5, 4.0, 0.7]])
+    statistics = {"mean": mean.double(), "variance": std.double().square(), "count": torch.ones(2).double()}
+    own = {f"normaliser.{name}": trait.clone() for name, trait in statistics.items()}
+    ours = members_of(td3, 2, **own).clone()
+    td3.update_(ours, replay_of(2), 4, Streams(2))
+    done = {
+        name: ((getattr(data, name) - mean[data.members]) / std[data.members]).clamp(-10, 10)
+        for name in ("observations", "next_observations")
+    }
+    replay, plain = Replay(2, STORED, OBSERVATIONS, ACTIONS), members_of(td3, 2).clone()
+    replay.add(replace(data, **done))
+    td3.update_(plain, replay, 4, Streams(2))
+    for name, trait in plain.traits.items():
+        torch.testing.assert_close(ours.traits[name], trait, rtol=0, atol=3e-6, msg=name)
+    torch.testing.assert_close(ours.params, plain.params, rtol=0, atol=3e-6)
+    for name, trait in own.items():
+        assert torch.equal(ours.traits[name], trait), "learning leaves the statistics"
+
+
 def test_a_new_learner_has_its_targets_equal_to_its_networks_and_everything_else_zero() -> None:
     td3 = TD3(TASK, ACTOR, CONFIG)
     members = members_of(td3, 3)
@@ -285,15 +309,45 @@ def test_a_further_loss_pulls_the_actors() -> None:
     batch = replay_of(2).sample(Streams(2).rows("minibatch", range(2)), 12)
     seen: list[Any] = []
 
-    def pull(params: Tensor, observations: Tensor) -> Tensor:
-        seen.append(observations)
+    def pull(params: Tensor, state: State, observations: Tensor) -> Tensor:
+        seen.extend([state["critic"], observations])
         return params.square().sum(1) / 2
 
     before = members.params.clone()
     loss = td3.actor_step(members.params, members.traits, batch, td3.hyperparameters({}), extra=pull)
     torch.testing.assert_close(loss, before.square().sum(1) / 2)
     torch.testing.assert_close(members.params, before - 1e-3 * before.sign(), rtol=0, atol=1e-5)
-    assert torch.equal(seen[0], batch.observations)
+    assert seen[0] is members.traits["critic"]
+    assert torch.equal(seen[1], batch.observations)
+
+
+@pytest.mark.parametrize("counts", [[0, 0, 0], [0, 1, 5]])
+def test_a_further_loss_in_updates_is_asked_for_the_members_that_are_due(counts: list[int]) -> None:
+    """It is nothing but a number that each member brings along: a push down the first parameter, and nothing else.
+
+    The critics are zeros and stay so, since rewards are; so a member's Adam sees its own push and no other gradient.
+    """
+    config = TD3Config(critic=NETWORK, batch_size=12, actor_learning_rate=1e-3, policy_delay=2)
+    td3, streams = TD3(TASK, ACTOR, config), Streams(2)
+    push = torch.tensor([1.0, 0.0, -1.0])
+    members = members_of(td3, 3, push=push).with_traits(updates=torch.tensor(counts)).clone()
+    for name in ("critic", "target_critic"):
+        members.traits[name].zero_()
+    silent = replace(experience(3), rewards=torch.zeros(3 * STORED))
+    replay = Replay(3, STORED, OBSERVATIONS, ACTIONS)
+    replay.add(silent)
+    before, seen = members.params.clone(), []
+
+    def loss(params: Tensor, traits: State, observations: Tensor) -> Tensor:
+        seen.append(traits["push"].tolist())
+        return traits["push"] * params[:, 0]
+
+    _, losses = td3.update_(members, replay, 2, streams, extra=loss)
+    assert seen == ([push.tolist()] if counts[1] == 0 else [[0.0, -1.0], [1.0]])
+    expected = before.clone()
+    expected[:, 0] -= 1e-3 * push
+    torch.testing.assert_close(members.params, expected, rtol=0, atol=1e-7)
+    torch.testing.assert_close(losses, push * before[:, 0])
 
 
 @pytest.mark.parametrize(

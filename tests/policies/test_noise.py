@@ -5,7 +5,7 @@ import pytest
 import torch
 from support import members_of
 
-from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, NoisyPolicy, OrnsteinUhlenbeck
+from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, NoisyPolicy, OrnsteinUhlenbeck, new_normaliser
 from evorl.streams import Streams
 
 NETWORK = MLP(3, 2, NetworkConfig(hidden_sizes=(8, 8), activation="tanh"), output="tanh")
@@ -83,3 +83,11 @@ def test_noise_that_is_not_clipped_away_is_remembered() -> None:
         policy.act(members, torch.zeros(1, 3), streams)
         expected = 0.85 * expected + 0.2 * normals.normal(2).double()
     torch.testing.assert_close(noise.state, expected, rtol=0, atol=1e-12)
+
+
+def test_a_member_with_a_normaliser_acts_on_its_normalised_observation() -> None:
+    members = members_of(DeterministicPolicy(NETWORK), 2).with_traits(**new_normaliser(2, 3))
+    members.traits["normaliser.mean"].fill_(4.0)
+    policy, seen = NoisyPolicy(NETWORK, OrnsteinUhlenbeck(2, 2)), torch.full((2, 3), 4.5)
+    expected = policy.act(members.only_traits("nothing"), torch.full((2, 3), 0.5))
+    torch.testing.assert_close(policy.act(members, seen), expected)

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from evorl.policies import MLP, DeterministicPolicy, NetworkConfig
+from evorl.policies import MLP, DeterministicPolicy, NetworkConfig, new_normaliser, normalise, update_normaliser_
 from evorl.population import Identities, Population
 from evorl.streams import RowStreams, Streams
 
@@ -70,3 +70,23 @@ def test_acting_builds_no_graph_and_changes_nothing(noisy: bool) -> None:
     assert not actions.requires_grad
     assert torch.equal(some.params.detach(), params)
     assert torch.equal(seen, observations(3))
+
+
+def test_a_members_own_scale_of_noise_comes_before_that_of_the_policy() -> None:
+    own = members(4).with_traits(**{"h.exploration_noise": torch.tensor([0.0, 0.01, 0.02, 0.05], dtype=torch.float64)})
+    policy = DeterministicPolicy(NETWORK, exploration_noise=5.0)
+    noise = policy.act(own, observations(4), noise_streams(4)) - policy.act(own, observations(4))
+    expected = torch.tensor([[0.0], [0.01], [0.02], [0.05]]) * noise_streams(4).normal(2)
+    torch.testing.assert_close(noise, expected, rtol=0, atol=1e-6)
+    assert noise.dtype == torch.float32
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_member_with_a_normaliser_acts_on_its_normalised_observation(noisy: bool) -> None:
+    traits = new_normaliser(4, 3)
+    update_normaliser_(traits, torch.stack([observations(4), 2 + observations(4)], 1), torch.ones(4, 2))
+    policy = DeterministicPolicy(NETWORK, exploration_noise=0.1)
+    actions = policy.act(members(4).with_traits(**traits), observations(4), noise_streams(4) if noisy else None)
+    seen = normalise(traits, observations(4))
+    assert torch.equal(actions, policy.act(members(4), seen, noise_streams(4) if noisy else None))
+    assert not torch.equal(seen, observations(4))

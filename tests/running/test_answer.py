@@ -11,9 +11,13 @@ from gymnasium.spaces import Box
 
 import evorl
 from evorl.algorithms import cem, td3
+from evorl.envs import describe
 from evorl.errors import RunFolderError
 from evorl.learning import TD3Config
-from evorl.policies import NetworkConfig
+from evorl.policies import NetworkConfig, stochastic_policy
+from evorl.population import Identities, Population
+from evorl.running.answer import Answer
+from evorl.streams import Streams
 
 TINY = NetworkConfig(hidden_sizes=(4,), last_layer_scale=50.0)
 LOPSIDED = "tests/Lopsided-v0"
@@ -94,6 +98,21 @@ def test_the_answer_knows_its_task_and_seed(folder: Path) -> None:
     assert answer.task.action_high == (0.0, 11.0)
     assert answer.seed == 0
     assert len(answer.member) == 1
+
+
+def test_the_answer_of_a_discrete_task_is_an_integer_that_its_environment_takes() -> None:
+    task, environment = describe("CartPole-v1"), gymnasium.make("CartPole-v1")
+    policy = stochastic_policy(task, TINY)
+    member = Population.fresh(policy.network.init(Streams(0).rows("initialise", [0])), Identities(), "initial")
+    answer, taken = Answer(policy, member, task, seed=3), set()
+    for observation in np.random.default_rng(0).normal(size=(50, 4)) * 5:
+        environment.reset(seed=0)
+        action = answer.act(observation)
+        index = policy.act(member, torch.from_numpy(np.float32(observation))[None]).item()
+        assert action == index
+        environment.step(action)
+        taken.add(int(action))
+    assert taken == {0, 1}
 
 
 @pytest.mark.parametrize("size", [5, 7])

@@ -10,31 +10,34 @@ import torch
 import evorl
 from evorl.errors import RunFolderError
 from evorl.running.folder import RunFolder, folder_name, library_versions, versions
+from evorl.template import Config
 
 STORED = {"algorithm": "m:A", "name": "a", "imports": [], "config": {}, "running": {}}
 
 
 @pytest.mark.parametrize(
-    ("env_id", "env_kwargs", "seed", "tag", "expected"),
+    ("settings", "tag", "expected"),
     [
-        ("Pendulum-v1", {}, 0, "", "Pendulum-v1/cem/s0"),
-        ("Pendulum-v1", {}, 12, "wide", "Pendulum-v1/cem/s12-wide"),
-        ("evorl/Quadratic-v0", {}, 0, "", "evorl-Quadratic-v0/cem/s0"),
-        ("Pendulum-v1", {"g": 9.8, "a": True}, 0, "", "Pendulum-v1-a=True-g=9.8/cem/s0"),
-        ("Ant-v5", {"xml_file": "my/ant.xml"}, 0, "", "Ant-v5-xml_file=my-ant.xml/cem/s0"),
+        ({}, "", "Pendulum-v1/cem/s0"),
+        ({"seed": 12}, "wide", "Pendulum-v1/cem/s12-wide"),
+        ({"env_id": "evorl/Quadratic-v0"}, "", "evorl-Quadratic-v0/cem/s0"),
+        ({"env_kwargs": {"g": 9.8, "a": True}}, "", "Pendulum-v1-a=True-g=9.8/cem/s0"),
+        ({"env_id": "Ant-v5", "env_kwargs": {"xml_file": "my/ant.xml"}}, "", "Ant-v5-xml_file=my-ant.xml/cem/s0"),
+        ({"env_kwargs": {"g": 9}, "delayed_reward": 20}, "", "Pendulum-v1-g=9-delayed_reward=20/cem/s0"),
     ],
 )
-def test_the_name_tells_task_variant_algorithm_seed_and_tag(
-    env_id: str, env_kwargs: dict[str, Any], seed: int, tag: str, expected: str
-) -> None:
-    assert folder_name(env_id, env_kwargs, "cem", seed, tag) == Path(expected)
+def test_the_name_tells_task_variant_algorithm_seed_and_tag(settings: dict[str, Any], tag: str, expected: str) -> None:
+    config = Config(**{"env_id": "Pendulum-v1", **settings})
+    assert folder_name(config, "cem", tag) == Path(expected)
 
 
-def test_tasks_with_other_arguments_never_share_a_folder() -> None:
+def test_tasks_that_differ_never_share_a_folder() -> None:
     variants: list[dict[str, Any]] = [{}, {"g": 9.8}, {"g": 9}, {"max_episode_steps": 9}]
-    assert len({folder_name("Pendulum-v1", variant, "cem", 0, "") for variant in variants}) == len(variants)
-    one, other = {"a": 1, "b": 2}, {"b": 2, "a": 1}
-    assert folder_name("Pendulum-v1", one, "cem", 0, "") == folder_name("Pendulum-v1", other, "cem", 0, "")
+    configs = [Config(env_id="Pendulum-v1", env_kwargs=variant) for variant in variants]
+    configs += [Config(env_id="Pendulum-v1", delayed_reward=delay) for delay in (5, 20)]
+    assert len({folder_name(config, "cem", "") for config in configs}) == len(configs)
+    same: list[dict[str, Any]] = [{"a": 1, "b": 2}, {"b": 2, "a": 1}]
+    assert len({folder_name(Config(env_id="Pendulum-v1", env_kwargs=kwargs), "cem", "") for kwargs in same}) == 1
 
 
 def test_creating_writes_config_and_versions(tmp_path: Path) -> None:

@@ -1,0 +1,113 @@
+"""Rollouts: what members did since their parameters last changed, in order of time, for learners without a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evorl.interaction.collector import Collected
+from evorl.interaction.episodes import Episodes
+from evorl.population import Population, Transitions
+from evorl.streams import Streams
+
+#: Returns of finished episodes, (k,) float64, and the rows whose they are.
+Finished = tuple[list[int], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """b steps of each of n members, one after another; an episode may be followed by another.
+
+    Attributes:
+        transitions: (n, b, ...).
+        ended: (n, b) float32, 1 at the last step of an episode, in a terminal state or at a time limit.
+        weights: (n, b) float32, 1 at a step and 0 where a row is only filled up to the length of the longest.
+    """
+
+    transitions: Transitions
+    ended: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of_steps(cls, collected: Sequence[Collected]) -> Rollout:
+        """Put one behind another the steps that a collector brought: b of them, each of all n rows."""
+        names = ("observations", "actions", "rewards", "next_observations", "terminated")
+        steps = [one.transitions for one in collected]
+        transitions = Transitions(*(torch.stack([getattr(step, name) for step in steps], 1) for name in names))
+        ended = torch.zeros_like(transitions.rewards)
+        for place, one in enumerate(collected):
+            ended[one.finished, place] = 1
+        return cls(transitions, ended, torch.ones_like(ended))
+
+    @classmethod
+    def of_episodes(cls, transitions: Transitions, ended: Tensor, n: int) -> Rollout:
+        """Put the steps of n members, (m, ...), into rows, each in order of time as they come.
+
+        Args:
+            transitions: say whose they are.
+            ended: (m,) float32.
+            n: members.
+
+        Raises:
+            ValueError: the transitions do not say whose they are.
+        """
+        if transitions.members is None:
+            raise ValueError("transitions must name their members to be put into their rows, got members=None")
+        rows = transitions.members
+        lengths = torch.bincount(rows, minlength=n)
+        starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        order = torch.argsort(rows, stable=True)
+        places = torch.empty_like(rows)
+        places[order] = torch.arange(len(rows)) - starts
+
+        def padded(column: Tensor) -> Tensor:
+            filled = column.new_zeros(n, int(lengths.max()), *column.shape[1:])
+            filled[rows, places] = column
+            return filled
+
+        columns = {name: padded(column) for name, column in vars(transitions).items() if name != "members"}
+        return cls(Transitions(**columns), padded(ended), padded(torch.ones_like(ended)))
+
+    def to(self, device: torch.device) -> Rollout:
+        """Return the same steps on another device."""
+        columns = {name: column.to(device) for name, column in vars(self.transitions).items() if column is not None}
+        return Rollout(Transitions(**columns), self.ended.to(device), self.weights.to(device))
+
+
+def play_batch(
+    episodes: Episodes, members: Population, steps: int, streams: Streams, generation: int
+) -> tuple[Rollout, list[Finished]]:
+    """Let every member play whole episodes with exploration until it has taken at least `steps` steps.
+
+    Args:
+        episodes: plays and counts, as `train`.
+        members: n rows.
+        steps: of a member.
+        streams: `explore` of each row draws its actions, `episode` (generation, row, episode) are the starts.
+        generation: the present one.
+
+    Returns:
+        The steps, and the returns of each round of episodes.
+    """
+    taken = np.zeros(len(members), np.int64)
+    rounds: list[Transitions] = []
+    ends: list[Tensor] = []
+    finished: list[Finished] = []
+    while (short := np.flatnonzero(taken < steps)).size:
+        rows = short.tolist()
+        seeds = [streams.episode_seed("episode", generation, row, len(rounds)) for row in rows]
+        played = episodes.play(members[rows], seeds, "train", streams.rows("explore", rows), keep=True)
+        kept = cast(Transitions, played.transitions)
+        taken[rows] += played.lengths
+        rounds.append(replace(kept, members=torch.from_numpy(short)[cast(Tensor, kept.members)]))
+        ends.append(torch.zeros(len(kept)))
+        ends[-1][played.lengths.cumsum() - 1] = 1
+        finished.append((rows, played.returns))
+    columns = {name: torch.cat([getattr(one, name) for one in rounds]) for name in vars(rounds[0])}
+    return Rollout.of_episodes(Transitions(**columns), torch.cat(ends), len(members)), finished

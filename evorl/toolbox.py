@@ -1,0 +1,46 @@
+"""Operators of a `deap.base.Toolbox` by name, so that stock DEAP operators can take a place."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from evorl.errors import ConfigError
+
+OPERATOR = "an operator, module:function:name=value,..."
+#: What DEAP's conventions give each operator: individuals and how many, two individuals, one. Who copies whom is a
+#: selection, and what becomes of hyperparameters a mutation.
+POSITIONAL = {"select": 2, "mate": 2, "mutate": 1, "exploit": 2, "explore": 1}
+
+
+def operator(argument: str, text: str) -> Callable[..., Any]:
+    """Return the operator that `module:function:name=value,...` names, its arguments bound.
+
+    Args:
+        argument: whose value `text` is, for the message of a fault.
+        text: such as `deap.tools:cxUniform:indpb=0.5`.
+
+    Raises:
+        ConfigError: it cannot be imported, or an argument is not a plain value.
+    """
+    module, _, rest = text.partition(":")
+    name, _, pairs = rest.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+        split = [pair.partition("=") for pair in pairs.split(",") if pair]
+        bound = {key: ast.literal_eval(value) for key, _, value in split}
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: it cannot be called")
+    try:
+        inspect.signature(function).bind(*[None] * POSITIONAL[argument], **bound)
+    except ValueError:  # a builtin that does not tell its arguments
+        return partial(function, **bound)
+    except TypeError as error:
+        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
+    return partial(function, **bound)

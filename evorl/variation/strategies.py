@@ -1,0 +1,41 @@
+"""Which Gaussian is searched with, by settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from evorl.errors import ConfigError
+from evorl.streams import Streams
+from evorl.variation.full_gaussian import FullGaussian
+from evorl.variation.gaussian import DiagonalGaussian, GaussianConfig
+from evorl.variation.importance_mixing import MixingGaussian
+
+Strategy = DiagonalGaussian | FullGaussian
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyConfig(GaussianConfig):
+    """Settings of the Gaussian, and which one it is."""
+
+    covariance: Literal["diagonal", "full"] = "diagonal"
+    """Whether coordinates are independent, or all covariances are adapted by DEAP's CMA-ES (small networks only)."""
+    importance_mixing: bool = False
+    """Whether samples of the last generation that the Gaussian might have drawn again are kept with their fitness."""
+
+
+def make_strategy(centroid: NDArray[Any], population_size: int, streams: Streams, config: StrategyConfig) -> Strategy:
+    """Return the Gaussian of `config` about a first mean (d,), which draws from the stream `vary`.
+
+    Raises:
+        ConfigError: a setting cannot work, alone or with another.
+    """
+    if config.covariance == "full":
+        if config.importance_mixing:
+            raise ConfigError("covariance must be diagonal for importance_mixing, got 'full'")
+        return FullGaussian(centroid, population_size, streams, config.variance_init)
+    if config.importance_mixing:
+        return MixingGaussian(centroid, population_size, streams, config)
+    return DiagonalGaussian(centroid, population_size, streams.generator("vary"), config)
