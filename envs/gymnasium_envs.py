@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
+from evorl.envs.door import fault, require_finite
 from evorl.envs.member_envs import Stepped
 from evorl.errors import ConfigError, EnvironmentFault, nearest
 from evorl.task import Task
@@ -110,8 +111,8 @@ class GymnasiumEnvs:
                 observation, _ = environment.reset(seed=int(seed))
                 observations[index] = np.ravel(observation)
             except Exception as error:
-                raise self._fault(row, f"reset raised {type(error).__name__}: {error}") from error
-        self._check(rows, observations)
+                raise self._fault(row, "reset", error) from error
+        require_finite(self.task, rows, [self._elapsed[row] for row in rows], observations)
         return observations
 
     def step(self, rows: Sequence[int], actions: NDArray[np.float32]) -> Stepped:
@@ -129,8 +130,8 @@ class GymnasiumEnvs:
                 observation, rewards[index], terminated[index], truncated[index] = self._step(row, scaled[index])
                 observations[index] = np.ravel(observation)
             except Exception as error:
-                raise self._fault(row, f"step raised {type(error).__name__}: {error}") from error
-        self._check(rows, observations, rewards)
+                raise self._fault(row, "step", error) from error
+        require_finite(self.task, rows, [self._elapsed[row] for row in rows], observations, rewards)
         return observations, rewards, terminated, truncated
 
     def _step(self, row: int, action: NDArray[Any]) -> tuple[Any, Any, bool, bool]:
@@ -141,19 +142,8 @@ class GymnasiumEnvs:
         observation, reward, terminated, truncated, _ = environment.step(given)
         return observation, reward, terminated, truncated
 
-    def _check(
-        self, rows: Sequence[int], observations: NDArray[np.float32], rewards: NDArray[np.float64] | None = None
-    ) -> None:
-        if not np.isfinite(observations).all():
-            index = int(np.argmin(np.isfinite(observations).all(axis=1)))
-            raise self._fault(rows[index], "its observation must be finite, got NaN or infinity")
-        if rewards is not None and not np.isfinite(rewards).all():
-            index = int(np.argmin(np.isfinite(rewards)))
-            raise self._fault(rows[index], f"its reward must be finite, got {rewards[index]}")
-
-    def _fault(self, row: int, what: str) -> EnvironmentFault:
-        where = f"{self.task.env_id}, member {int(row)}, step {self._elapsed[row]} of its episode"
-        return EnvironmentFault(f"{where}: {' '.join(what.split())}")
+    def _fault(self, row: int, call: str, error: Exception) -> EnvironmentFault:
+        return fault(self.task, row, self._elapsed[row], f"{call} raised {type(error).__name__}: {error}")
 
     def close(self) -> None:
         """Close every environment."""

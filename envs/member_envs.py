@@ -25,7 +25,7 @@ class MemberEnvs(Protocol):
         """Start an episode in each of `rows` from its seed; return the observations (k, o)."""
 
     def step(self, rows: Sequence[int], actions: NDArray[np.float32]) -> Stepped:
-        """Step each of `rows` with its action in [-1, 1], (k, a)."""
+        """Step each of `rows` with its action (k, a), in [-1, 1] or the index of a choice."""
 
     def close(self) -> None:
         """Free what the environments hold; they may be reset again afterwards."""

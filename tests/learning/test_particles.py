@@ -1,17 +1,15 @@
 """The step of SVPG against particles as separate modules, sums over pairs and optimisers of torch."""
 
-import copy
-
 import pytest
 import torch
 from plain_gradients import CRITIC, TASKS, PlainPolicy, members_of, policy_of, rollout_of, row_of, standardised
-from support import same
 from torch import Tensor, nn
 
+from evorl.interaction import Rollout
 from evorl.learning import A2C, A2CConfig, PolicyGradient, Reinforce, ReinforceConfig
 from evorl.learning.particles import climb_, make_particle_learner
-from evorl.learning.stein import SteinConfig
-from evorl.population import Population
+from evorl.learning.stein import SteinConfig, bandwidth, squared_distances
+from evorl.population import Transitions
 from evorl.streams import Streams
 
 TASK = TASKS["gaussian"]
@@ -24,7 +22,8 @@ every_learner = pytest.mark.parametrize("learner", [REINFORCE, VALUED], ids=["re
 
 def gradient_by_hand(row: Tensor, steps: dict[str, Tensor]) -> Tensor:
     """Return the gradient of the mean of `log pi(a|s)` times the standardised discounted return, of one particle."""
-    returns, following = [], 0.0
+    returns: list[float] = []
+    following = 0.0
     for reward, ended in zip(reversed(steps["rewards"].tolist()), reversed(steps["ended"].tolist()), strict=True):
         following = reward + 0.99 * following * (1 - ended)
         returns.insert(0, following)
@@ -58,13 +57,10 @@ def test_particles_climb_as_the_sum_over_pairs_says_by_separate_optimisers() -> 
     assert (members.params - members_of(REINFORCE, N).params).abs().max() > RATE
 
 
-def learned_alone(learner: PolicyGradient, members: Population, row: int) -> Population:
-    """Return one row after what it would do without the others, by the parts of the learner."""
-    one, rollout = members[[row]].clone(), rollout_of(TASK, N, LENGTH, seed=3)
-    part = copy.copy(rollout)
-    for name, column in vars(rollout.transitions).items():
-        object.__setattr__(part.transitions, name, None if column is None else column[[row]])
-    return one
+def only(rollout: Rollout, row: int) -> Rollout:
+    """Return the steps of one member."""
+    columns = {name: column[[row]] for name, column in vars(rollout.transitions).items() if column is not None}
+    return Rollout(Transitions(**columns), rollout.ended[[row]], rollout.weights[[row]])
 
 
 @every_learner
@@ -101,10 +97,32 @@ def test_value_networks_and_normalisers_are_each_particles_own() -> None:
     assert len(own) == 7
     for row in range(N):
         alone = members[[row]].clone()
-        steps = vars(rollout.transitions)
-        part = copy.replace if False else None  # noqa: F841
-        del part, steps
-        batch = VALUED.prepare(alone.params, alone.traits, _only(rollout, row), VALUED.hyperparameters({}))
-        loss = VALUED.critic_step(alone.traits, batch, VALUED.hyperparameters({}))
-        torch.testing.assert_close(critic_loss[[row]], loss)
-        torch.testing.assert_close(ours.traits["critic"][[row]], alone.traits["critic"], rtol=0, atol=1e-6)
+        alone_loss, *_ = climb_(VALUED, alone, only(rollout, row), 10.0, SteinConfig())
+        torch.testing.assert_close(critic_loss[[row]], alone_loss)
+        for name in own:
+            torch.testing.assert_close(ours.traits[name][[row]], alone.traits[name], rtol=1e-5, atol=1e-6)
+        assert not torch.equal(ours.traits["critic"][row], members.traits["critic"][row])
+        assert ours.traits["normaliser.count"][row] == LENGTH
+
+
+def test_advantages_are_those_of_the_value_networks_before_their_step() -> None:
+    members, rollout = members_of(VALUED, N), rollout_of(TASK, N, LENGTH, seed=3)
+    ours = members.clone()
+    _, actor_loss, _ = climb_(VALUED, ours, rollout, 10.0, SteinConfig())
+    h = VALUED.hyperparameters({})
+    objective = VALUED.objective(members.params, VALUED.prepare(members.params, members.traits, rollout, h), h)
+    torch.testing.assert_close(actor_loss, -objective)
+
+
+def test_the_bandwidth_is_that_of_the_particles_before_the_step() -> None:
+    members, rollout = members_of(REINFORCE, N), rollout_of(TASK, N, LENGTH, seed=3)
+    config = SteinConfig(bandwidth="svgd")
+    *_, h = climb_(REINFORCE, members.clone(), rollout, 10.0, config)
+    assert h == bandwidth(squared_distances(members.params), config)
+
+
+@pytest.mark.parametrize(("config", "kind"), [(ReinforceConfig(), Reinforce), (A2CConfig(critic=CRITIC), A2C)])
+def test_the_learner_is_that_of_the_settings(config: ReinforceConfig | A2CConfig, kind: type[PolicyGradient]) -> None:
+    learner = make_particle_learner(TASK, POLICY, config)
+    assert type(learner) is kind
+    assert learner.config is config
