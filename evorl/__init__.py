@@ -37,8 +37,8 @@ _HOMES = {
     "train": "evorl.running",
 }
 _MODULES = (
-    *("algorithms", "analysis", "budget", "envs", "errors", "evaluation", "interaction", "learning", "policies"),
-    *("population", "running", "selection", "streams", "task", "template", "variation"),
+    *("algorithms", "analysis", "budget", "envs", "errors", "evaluation", "hyperparameters", "interaction"),
+    *("learning", "policies", "population", "running", "selection", "streams", "task", "template", "variation"),
 )
 
 

@@ -82,12 +82,21 @@ class Learners(EvoRL[ConfigT]):
 
     def build(self) -> None:
         """Make the learner, and an environment in mid-episode for each member."""
+        self.training: Training = self.make_training()
+
+    def make_training(self) -> Training:
+        """Return what lets members act and learn; a subclass whose members learn otherwise returns its own."""
         learner = self.config.learner
-        self.training: Training = (
+        return (
             self.from_rollouts(learner)
             if isinstance(learner, A2CConfig)
-            else self.from_replay(learner, rings=self.config.population_size)
+            else self.from_replay(learner, rings=self.rings)
         )
+
+    @property
+    def rings(self) -> int:
+        """Replays: one for each member."""
+        return self.config.population_size
 
     def from_rollouts(self, learner: OnPolicyLearnerConfig) -> OnPolicy:
         """Return what lets members act for a while and learn from just that."""

@@ -21,7 +21,7 @@ LINES = [
     ["interaction"],
     ["variation", "learning", "evaluation", "selection"],
     ["template"],
-    ["learners"],
+    ["learners", "tuned"],
     ["algorithms"],
     ["running"],
     ["analysis"],

@@ -102,6 +102,10 @@ class Collector:
         )
         return Collected(Transitions(*map(torch.from_numpy, columns)), ended.tolist(), self._returns[ended])
 
+    def restart(self, rows: Sequence[int]) -> None:
+        """Let these members begin a new episode at their next step; the one under way is given up."""
+        self._in_episode[list(rows)] = False
+
     def _random_actions(self) -> NDArray[np.float32]:
         if self._choices is None:
             drawn = self._explore.uniform(-1, 1, self._action_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -71,6 +72,16 @@ class Replay:
         records = self._records.new_zeros(rings, allocation, width)
         records[:, :allocated] = self._records
         self._records = records
+
+    def follow(self, plan: Tensor) -> None:
+        """Give every ring the transitions that the ring `plan[i]`, (n,), held."""
+        self._records = self._records[plan]
+        self._added = [self._added[row] for row in plan.tolist()]
+
+    def clear(self, rows: Sequence[int]) -> None:
+        """Forget the transitions of the rings `rows`."""
+        for row in rows:
+            self._added[row] = 0
 
     def sample(self, streams: RowStreams, batch_size: int, replacement: bool = True) -> Transitions:
         """Draw a minibatch for each member, from its own stream: tensors (n, b, ...).

@@ -23,7 +23,7 @@ from evorl.learning.reinforce import Reinforce, ReinforceConfig
 from evorl.learning.sac import SAC, SACConfig
 from evorl.learning.shared_critic import CriticSchedule, SharedCritic
 from evorl.learning.td3 import TD3, TD3Config
-from evorl.learning.training import Training
+from evorl.learning.training import OnCopy, Training
 
 __all__ = [
     "A2C",
@@ -45,6 +45,7 @@ __all__ = [
     "LearnerConfig",
     "OffPolicy",
     "OffPolicyLearnerConfig",
+    "OnCopy",
     "OnPolicy",
     "OnPolicyLearnerConfig",
     "PPOConfig",

@@ -15,6 +15,7 @@ from evorl.budget import Ledger
 from evorl.errors import require_at_least
 from evorl.interaction import Collector, Replay
 from evorl.learning.actor_critic import ActorCritic, FurtherLoss
+from evorl.learning.training import OnCopy
 from evorl.policies import OrnsteinUhlenbeck
 from evorl.population import Population
 from evorl.streams import Streams
@@ -83,6 +84,20 @@ class OffPolicy:
     def exact(self) -> bool:
         """Whether every episode that was resumed could be brought back to where it stood."""
         return self.collector.exact
+
+    @property
+    def tunable(self) -> Mapping[str, tuple[float, float]]:
+        """What may differ from member to member, and the range in which it makes sense."""
+        return self.learner.tunable
+
+    def follow(self, plan: Tensor, replay: OnCopy) -> None:
+        """Let who copies begin a new episode, and its replay be as `replay` says."""
+        rows = (plan != torch.arange(len(plan))).nonzero()[:, 0].tolist()
+        self.collector.restart(rows)
+        if replay == "copy":
+            self.replay.follow(plan)
+        elif replay == "clear":
+            self.replay.clear(rows)
 
     def init(self, params: Tensor) -> dict[str, Tensor]:
         """Return the traits of new members with parameters (n, d)."""

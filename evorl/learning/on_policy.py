@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from evorl.budget import Ledger
@@ -13,6 +14,7 @@ from evorl.errors import ConfigError
 from evorl.interaction import Collector, Rollout
 from evorl.learning.a2c import A2C
 from evorl.learning.off_policy import mean_losses, new_records, push_returns_
+from evorl.learning.training import OnCopy
 from evorl.population import Population
 from evorl.streams import Streams
 
@@ -37,6 +39,15 @@ class OnPolicy:
     def exact(self) -> bool:
         """Whether every episode that was resumed could be brought back to where it stood."""
         return self.collector.exact
+
+    @property
+    def tunable(self) -> Mapping[str, tuple[float, float]]:
+        """What may differ from member to member, and the range in which it makes sense."""
+        return self.learner.tunable
+
+    def follow(self, plan: Tensor, replay: OnCopy) -> None:
+        """Let who copies begin a new episode; there is no replay."""
+        self.collector.restart((plan != torch.arange(len(plan))).nonzero()[:, 0].tolist())
 
     def init(self, params: Tensor) -> dict[str, Tensor]:
         """Return the traits of new members with parameters (n, d)."""

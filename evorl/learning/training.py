@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
 from evorl.population import Population
+
+#: What becomes of the replay in the slot of who copies: kept, its donor's copied, cleared, or shared by all.
+OnCopy = Literal["keep", "copy", "clear", "shared"]
 
 
 class Training(Protocol):
@@ -20,6 +23,16 @@ class Training(Protocol):
     @property
     def exact(self) -> bool:
         """Whether everything that was resumed could be brought back to where it stood."""
+
+    @property
+    def tunable(self) -> Mapping[str, tuple[float, float]]:
+        """What may differ from member to member, and the range in which it makes sense."""
+
+    def follow(self, plan: Tensor, replay: OnCopy) -> None:
+        """Let the slots go along with a copying: who copies begins a new episode, and its replay is as `replay` says.
+
+        `plan` (n,) holds the row that each member was copied from, its own if it was not.
+        """
 
     def init(self, params: Tensor) -> dict[str, Tensor]:
         """Return the traits of new members with parameters (n, d)."""

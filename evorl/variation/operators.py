@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import copy
-import importlib
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from deap import base
 from numpy.random import Generator
 
-from evorl.errors import ConfigError, require_between
+from evorl.errors import require_between
 from evorl.policies import Block
+from evorl.toolbox import operator
 from evorl.variation.rows import MutationConfig, mate_rows, mutate_sparse
-
-OPERATOR = "an operator, module:function:name=value,..."
-#: What DEAP's conventions give each operator: individuals and how many, two individuals, one.
-POSITIONAL = {"select": 2, "mate": 2, "mutate": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,32 +61,3 @@ def genetic_toolbox(config: GeneticConfig, layout: Sequence[Block], generator: G
     toolbox.register("select", operator("select", config.select))
     toolbox.register("clone", copy.deepcopy)
     return toolbox
-
-
-def operator(argument: str, text: str) -> Callable[..., Any]:
-    """Return the operator that `module:function:name=value,...` names, its arguments bound.
-
-    Args:
-        argument: whose value `text` is, for the message of a fault.
-        text: such as `deap.tools:cxUniform:indpb=0.5`.
-
-    Raises:
-        ConfigError: it cannot be imported, or an argument is not a plain value.
-    """
-    module, _, rest = text.partition(":")
-    name, _, pairs = rest.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-        split = [pair.partition("=") for pair in pairs.split(",") if pair]
-        bound = {key: ast.literal_eval(value) for key, _, value in split}
-    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
-        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
-    if not callable(function):
-        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: it cannot be called")
-    try:
-        inspect.signature(function).bind(*[None] * POSITIONAL[argument], **bound)
-    except ValueError:  # a builtin that does not tell its arguments
-        return partial(function, **bound)
-    except TypeError as error:
-        raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
-    return partial(function, **bound)

@@ -11,8 +11,8 @@ from evorl.errors import ConfigError
 from evorl.policies import MLP, NetworkConfig
 from evorl.population import Individual
 from evorl.streams import Streams
+from evorl.toolbox import operator
 from evorl.variation import GeneticConfig, genetic_toolbox, mate_rows, mutate_sparse
-from evorl.variation.operators import operator
 
 LAYOUT = MLP(2, 2, NetworkConfig(hidden_sizes=(4,))).layout
 SIZE = LAYOUT[-1].slice.stop

@@ -1,0 +1,104 @@
+"""PBT (Jaderberg et al. 2017): members learn under hyperparameters of their own, copy better members, and explore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from deap import base
+
+from evorl import tuned
+from evorl.errors import ConfigError, require_at_least
+from evorl.evaluation import Report
+from evorl.learning import ActingConfig, DDPGConfig, OnCopy, TD3Config
+from evorl.policies import NetworkConfig
+from evorl.population import Population
+from evorl.selection import ExploitConfig, best_first, copy_and_mark, make_exploit, never_copied, ready
+from evorl.variation import ExploreConfig, make_explore
+
+_SMALL = NetworkConfig(hidden_sizes=(64, 64))
+_QUICK = TD3Config(critic=_SMALL, batch_size=128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ExploitConfig, ExploreConfig, tuned.Config):
+    """Settings of PBT; below 20 members the paper finds results unreliable."""
+
+    interval: int = 5_000
+    """Steps of a member in a generation, after which it may copy another."""
+    replay_on_copy: OnCopy = "keep"
+    """What becomes of the replay of who copies: kept, its donor's copied, cleared; or there is one for all."""
+
+    def check(self) -> None:
+        """Raise ConfigError if a setting cannot work."""
+        for part in (ActingConfig, ExploitConfig, ExploreConfig):
+            part.check(self)
+        require_at_least("window", self.window, 2 if self.exploit == "t_test" else 1)
+        if self.replay_on_copy == "clear" and isinstance(self.learner, DDPGConfig):
+            raise ConfigError("replay_on_copy must not be clear with ddpg, whose minibatches hold no transition twice")
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class PBT(tuned.TunedLearners[ConfigT]):
+    """Every member acts and learns; then the worst copy the best, and change the hyperparameters that they copied."""
+
+    name = "pbt"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {},
+        "common": {"warmup_steps": 1_000},
+        "no-copying": {"bottom_fraction": 0.0},
+        "paper-factors": {"perturb_factors": (0.8, 1.2)},
+        "quick": {"network": _SMALL, "learner": _QUICK, "interval": 1_000, "warmup_steps": 500, "burn_in": 2_000},
+    }
+    state = (*tuned.TunedLearners.state, "champion")
+
+    def build(self) -> None:
+        """Register `exploit` and `explore`; they may be registered anew before the first generation."""
+        super().build()
+        self.champion: Population | None = None
+        self.toolbox = base.Toolbox()
+        self.toolbox.register("exploit", make_exploit(self.config, self.streams))
+        self.toolbox.register("explore", make_explore(self.config, self.space, self.streams))
+
+    @property
+    def rings(self) -> int:
+        """Replays: one for each member, or one for all."""
+        return 1 if self.config.replay_on_copy == "shared" else super().rings
+
+    def initialise(self) -> Population:
+        """Fresh members with hyperparameters from the prior; `root` is the one that a member's weights descend from."""
+        members = super().initialise()
+        return members.with_traits(**never_copied(len(members), self.config), root=members.id.clone())
+
+    def vary(self, parents: Population) -> Population:
+        """Who just copied explores."""
+        rows = parents.traits["copied"].nonzero()[:, 0].tolist()
+        explored: Population = self.toolbox.explore(parents, rows) if rows else parents
+        return explored
+
+    def select(self, evaluated: Population) -> Population:
+        """Who is ready and poor copies who is good; the best of before is the answer."""
+        self.champion = evaluated[best_first(evaluated.fitness)[:1]]
+        steps = (self.generation + 1) * self.config.interval
+        plan = self.toolbox.exploit(evaluated, ready(evaluated, steps, self.config))
+        self.training.follow(plan, self.config.replay_on_copy)
+        return copy_and_mark(evaluated, plan, steps, self.config)
+
+    def answer(self) -> Population:
+        """The best by fitness before the last copying."""
+        return self.population[[0]] if self.champion is None else self.champion
+
+    def report(self, evaluated: Population) -> Report:
+        """Return all hyperparameters and their spread, how many copied, and how many roots have descendants left."""
+        copies, roots = (self.population.traits[name].tolist() for name in ("copied", "root"))
+        counts = {f"{self.name}/copies": sum(copies), f"{self.name}/roots": len(set(roots))}
+        return {**super().report(evaluated), **counts}
+
+
+if __name__ == "__main__":
+    from evorl.cli import script
+
+    script(PBT.name)

@@ -1,0 +1,80 @@
+"""Learners that differ in hyperparameters: what PBT and the searches of hyperparameters start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import torch
+
+from evorl import learners
+from evorl.errors import require_at_least
+from evorl.evaluation import Report
+from evorl.hyperparameters import Space, SpaceForms, space_for, traits_of
+from evorl.population import Population
+from evorl.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(learners.Config):
+    """Settings of members that learn under hyperparameters of their own."""
+
+    population_size: int = 10
+    """Members, each with its own environment; their steps add up."""
+    space: SpaceForms = field(default_factory=dict)
+    """What hyperparameters are drawn from, such as tau=log:1e-3:1e-1; if empty, those usual for the learner."""
+    fitness: Literal["auto", "training", "fresh"] = "auto"
+    """Whether fitness is of returns in training or of fresh episodes; auto: fresh if the space changes exploration."""
+    window: int = 10
+    """Latest returns in training (10 are kept), or fresh episodes, that fitness is the mean of."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least("window", self.window, 1)
+
+    @property
+    def hyperparameters(self) -> Space:
+        """What hyperparameters are drawn from."""
+        return space_for(type(self.learner).__name__.removesuffix("Config").lower(), self.space)
+
+    @property
+    def fresh_episodes(self) -> int:
+        """Episodes that a member plays for its fitness."""
+        fresh = self.fitness == "fresh" or (self.fitness == "auto" and self.hyperparameters.changes_exploration)
+        return self.window if fresh else 0
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class TunedLearners(learners.Learners[ConfigT]):
+    """Each member acts and learns under hyperparameters that it drew from their priors."""
+
+    def build(self) -> None:
+        """Make the learner and the space."""
+        super().build()
+        self.space = self.config.hyperparameters
+        self.space.require_tunable(self.training.tunable, vars(self.config.learner))
+
+    def initialise(self) -> Population:
+        """Fresh members with hyperparameters of their own, the same for all algorithms that draw them."""
+        members = super().initialise()
+        return members.with_traits(**traits_of(self.space.sample(self.streams.rows("prior", range(len(members))))))
+
+    def evaluate(self, candidates: Population) -> Population:
+        """The mean of the latest returns in training, or of fresh episodes; the trait `fitness_returns` holds them."""
+        returns = candidates.traits["recent_returns"][:, -self.config.window :]
+        if fresh := self.config.fresh_episodes:
+            played = [self.play_fitness(candidates, starts=f"fitness {episode}").fitness for episode in range(fresh)]
+            returns = torch.stack(played, dim=1)
+        return candidates.with_traits(fitness_returns=returns).with_fitness(returns.nanmean(dim=1))
+
+    def report(self, evaluated: Population) -> Report:
+        """Return every member's hyperparameters and how far they spread."""
+        return self.space.report(evaluated.traits, self.name)
+
+    @classmethod
+    def first_steps(cls, config: ConfigT, task: Task) -> int:
+        """Every member takes an interval of steps, and plays its fresh episodes."""
+        episodes = config.population_size * config.fresh_episodes
+        return super().first_steps(config, task) + episodes * (task.time_limit or 0)
