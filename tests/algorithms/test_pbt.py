@@ -67,7 +67,7 @@ def generations(run: PBT[Any], turns: int) -> list[Population]:
             "exploit": "deap.tools:selTournament:tournsize=2",
             "replay_on_copy": "clear",
             "copy": "h",
-            "progress": "updates",
+            "burn_in_unit": "updates",
         },
         {"explore": "deap.tools:mutGaussian:mu=0,sigma=0.2,indpb=0.5", "weight_noise": 0.1, **ALL},
     ],

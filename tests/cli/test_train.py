@@ -24,7 +24,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import evorl
 from evorl.cli import main
-from evorl.running import checkpoint
+from evorl.running import checkpoint, registry
 from evorl.running.run import Run
 
 UNBOUNDED = "tests/Unbounded-v0"
@@ -310,6 +310,15 @@ def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     for flag in ("--env-id", "--total-timesteps", "--variance-init", "--resume", "--overwrite", "--import"):
         assert flag in out
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("name", registry.installed())
+def test_no_two_settings_of_an_algorithm_share_a_flag(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own stand beside those of the run; a name that both have cannot be parsed."""
+    with pytest.raises(SystemExit) as ended:
+        main(["train", name, "--help"])
+    assert ended.value.code == 0
+    assert "--env-id" in capsys.readouterr().out
 
 
 def test_help_without_an_algorithm_names_the_algorithms(capsys: pytest.CaptureFixture[str]) -> None:
