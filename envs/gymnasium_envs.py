@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -74,7 +75,11 @@ def _route_mujoco_warnings(spec: EnvSpec) -> None:
     """
     if "mujoco" not in str(spec.entry_point):
         return
-    import mujoco  # a third of a second, and only MuJoCo's tasks need it
+    try:
+        import mujoco  # a third of a second, and only MuJoCo's tasks need it
+    except Exception as error:  # whatever the graphics library of MUJOCO_GL raises
+        needed = f"MUJOCO_GL must be a way of drawing that this machine has, got {os.environ.get('MUJOCO_GL')!r}"
+        raise ConfigError(f"{needed}; unset it, or apt-get install libegl1 libgl1") from error
 
     logger = logging.getLogger("mujoco")
 

@@ -81,7 +81,9 @@ def _prepare_mujoco(renderer: Any, mode: str, follow: bool) -> None:
     if mode == "rgb_array":
         choose_back_end()
     elif not _draws("glfw"):  # found out beforehand, since Gymnasium's window would crash
-        raise ConfigError("a window needs a display that MuJoCo can draw on, and this one is none; --video records")
+        raise ConfigError(
+            "a window needs a display that MuJoCo can draw on, and this one is none; --video records instead"
+        )
     camera = mujoco.mj_name2id(renderer.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
     if follow and camera >= 0:
         window = {"type": int(mujoco.mjtCamera.mjCAMERA_FIXED), "fixedcamid": camera}

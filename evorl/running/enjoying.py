@@ -17,6 +17,7 @@ import gymnasium
 from gymnasium.wrappers import RecordVideo
 
 from evorl.budget import Ledger
+from evorl.envs import DelayedReward
 from evorl.envs.rendering import EXTRA, WatchedEnvs, has_display, make_drawn
 from evorl.errors import ConfigError, RunFolderError
 from evorl.interaction import Episodes
@@ -99,7 +100,8 @@ def record(
 def _play(answer: Answer, environment: gymnasium.Env[Any, Any], episodes: int) -> Iterator[Enjoyed]:
     """Play test episodes 0 to `episodes` - 1 on `environment`, one after another, and close it."""
     envs, streams = WatchedEnvs(answer.task, AT_ONCE, environment), Streams(answer.seed)
-    player = Episodes(envs, answer.policy, Ledger())
+    delay = answer.task.reward_delay
+    player = Episodes(DelayedReward(envs, AT_ONCE, delay) if delay > 1 else envs, answer.policy, Ledger())
     try:
         for episode in range(episodes):
             row = episode % AT_ONCE
@@ -126,6 +128,7 @@ class _Recorder(RecordVideo[Any, Any]):
     def save(self, path: Path) -> None:
         """Write the episode that has just ended, then move it to `path`, whose name is that of the episode."""
         written = Path(self.video_folder) / path.name
+        self.recorded_frames.append(self.recorded_frames[-1])  # moviepy loses one where the durations round down
         if path.suffix == ".gif":
             from moviepy.video.io.ImageSequenceClip import ImageSequenceClip
 

@@ -30,7 +30,7 @@ def test_help_names_every_command(words: list[str], capsys: pytest.CaptureFixtur
     main(words)
     out = capsys.readouterr().out
     assert out.startswith("usage: evorl COMMAND ...")
-    for command in ("list", "train", "test", "sweep", "compare"):
+    for command in ("list", "train", "test", "enjoy", "sweep", "compare"):
         assert f"\n  {command} " in out
 
 
