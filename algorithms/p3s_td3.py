@@ -46,7 +46,7 @@ class P3STD3(learners.Learners[Config]):
     """Every learner but the best also minimises beta times its distance to the best one's policy of a period ago."""
 
     name = "p3s-td3"
-    state = (*learners.Learners.state, "beta", "best", "reference")
+    state = (*learners.Learners.state, "beta", "best", "reference", "spread", "change")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
         "hopper": {"warmup_steps": 250},
@@ -61,7 +61,7 @@ class P3STD3(learners.Learners[Config]):
     def build(self) -> None:
         """Make the learner, an environment in mid-episode for each member, and one replay."""
         self.training: OffPolicy = self.from_replay(self.config.learner, rings=1)
-        self.beta, self.best = self.config.beta, NOBODY
+        self.beta, self.best, self.spread, self.change = self.config.beta, NOBODY, torch.nan, torch.nan
 
     def initialise(self) -> Population:
         """Fresh learners, or as many with the networks of the first; nobody is pulled yet."""
@@ -70,7 +70,7 @@ class P3STD3(learners.Learners[Config]):
             first = fresh[[0] * len(fresh)]
             fresh = fresh.with_params(first.params).with_traits(**first.traits)
         self.reference = fresh.params[:1]
-        return fresh.with_traits(pull=torch.zeros(len(fresh)), **new_distances(fresh.params))
+        return fresh.with_traits(pull=fresh.params.new_zeros(len(fresh)), **new_distances(fresh.params))
 
     def learn(self, candidates: Population) -> Population:
         """Every learner acts and updates for a period, the others pulled towards the reference."""
@@ -93,25 +93,25 @@ class P3STD3(learners.Learners[Config]):
         self.best = before if unknown else int(best_first(evaluated.fitness)[0])
         if before != NOBODY:
             left_out = before if config.order == "paper" else self.best
-            spread, change = (mean_of_others(means, left_out) for means in mean_distances(evaluated.traits))
+            self.spread, self.change = (mean_of_others(means, left_out) for means in mean_distances(evaluated.traits))
             least = config.minimum_distance * (self.task.action_size if config.distance == "sum" else 1)
-            self.beta = adapt_beta(self.beta, spread, change, config.rho, least)
+            self.beta = adapt_beta(self.beta, self.spread, self.change, config.rho, least)
         if self.best == NOBODY:
             return evaluated
         self.reference = evaluated.params[[self.best]]
         others = [row for row in range(len(evaluated)) if row != self.best]
-        if config.exchange == "copy":
+        if config.exchange == "copy" and others:
             evaluated = evaluated.put(others, evaluated.descend([self.best] * len(others), "copy"))
-        return evaluated.with_traits(pull=torch.zeros(len(evaluated)).index_fill(0, torch.tensor(others), self.beta))
+        pull = torch.tensor([self.beta * (row != self.best) for row in range(len(evaluated))])
+        return evaluated.with_traits(pull=pull.to(evaluated.params))
 
     def answer(self) -> Population:
         """The best learner; the first one as long as no episode is finished."""
         return self.population[[max(self.best, 0)]]
 
     def report(self, evaluated: Population) -> Report:
-        """Return beta and how far the others were from the reference, and from where they began the period."""
-        spread, change = (mean_of_others(means, self.best) for means in mean_distances(evaluated.traits))
-        return {"p3s_td3/beta": self.beta, "p3s_td3/spread": spread, "p3s_td3/change": change}
+        """Return the next beta, and the distances that it is from: to the reference, to where the period began."""
+        return {"p3s_td3/beta": self.beta, "p3s_td3/spread": self.spread, "p3s_td3/change": self.change}
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ class Population:
         """Return this population with other individuals in the slots `rows`; they bring all their traits."""
 
         def filled(column: Tensor, others: Tensor) -> Tensor:
-            return column.index_put((torch.as_tensor(rows, device=column.device),), others)
+            return column.index_put((torch.as_tensor(rows, dtype=torch.int64, device=column.device),), others)
 
         came = dict(zip(rows, individuals.origin, strict=True))
         return replace(
