@@ -10,7 +10,7 @@ from deap import base
 
 from evorl import tuned
 from evorl.errors import ConfigError, require_at_least
-from evorl.evaluation import Report
+from evorl.evaluation import Report, describe_lineage
 from evorl.learning import ActingConfig, DDPGConfig, OnCopy, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
@@ -93,9 +93,7 @@ class PBT(tuned.TunedLearners[ConfigT]):
 
     def report(self, evaluated: Population) -> Report:
         """Return all hyperparameters and their spread, how many copied, and how many roots have descendants left."""
-        copies, roots = (self.population.traits[name].tolist() for name in ("copied", "root"))
-        counts = {f"{self.name}/copies": sum(copies), f"{self.name}/roots": len(set(roots))}
-        return {**super().report(evaluated), **counts}
+        return {**super().report(evaluated), **describe_lineage(evaluated, self.population)}
 
 
 if __name__ == "__main__":

@@ -2,5 +2,6 @@
 
 from evorl.evaluation.description import Report, describe_members, diversity
 from evorl.evaluation.episodes import evaluate_by_episodes
+from evorl.evaluation.lineage import describe_lineage
 
-__all__ = ["Report", "describe_members", "diversity", "evaluate_by_episodes"]
+__all__ = ["Report", "describe_lineage", "describe_members", "diversity", "evaluate_by_episodes"]

@@ -48,6 +48,11 @@ class RunFolder:
         return self.path / "progress.csv"
 
     @property
+    def lineage(self) -> Path:
+        """One line a member a generation, where members have parents or hyperparameters of their own."""
+        return self.path / "lineage.jsonl"
+
+    @property
     def checkpoint(self) -> Path:
         """Everything needed to go on."""
         return self.path / "state.pt"

@@ -16,6 +16,7 @@ from evorl.population import Identities, Population
 from evorl.running import answer, checkpoint
 from evorl.running.folder import RunFolder, library_versions
 from evorl.running.interrupts import interrupts
+from evorl.running.lineage import Lineage
 from evorl.running.sinks import Csv, Progress, Sink, TensorBoard
 from evorl.running.testing import Tester
 from evorl.template import EvoRL
@@ -103,19 +104,19 @@ class Run:
             self.answer = Population.from_state(content["answer"], Identities())
             self.answer_steps, self.final_return = content["answer_steps"], content["final_return"]
         self.last: Report | None = content["last"] if content is not None else None
-        self.sinks = [*self._sinks(content["cut"] if content else 0), *sinks]
+        cut, lineage_cut = (content["cut"], content.get("lineage_cut", 0)) if content is not None else (0, 0)
+        self.sinks = [*self._sinks(cut, lineage_cut), *sinks]
         self.clock = began - self.ledger.seconds
         self.saved = time.monotonic()
 
-    def _sinks(self, cut: int) -> list[Sink]:
+    def _sinks(self, cut: int, lineage_cut: int) -> list[Sink]:
         steps = self.ledger.spent
         settings = {"algorithm": self.algorithm.name, **self.stored["config"]}
         written = self.algorithm.generation > 0 and self.last is None  # else the record of these steps is still to come
         after = steps + 1 if written else steps
-        sinks: list[Sink] = [
-            Csv(self.folder.progress, cut),
-            TensorBoard(self.folder.path, settings, purge_step=after if self.resumed else None),
-        ]
+        tensorboard = TensorBoard(self.folder.path, settings, purge_step=after if self.resumed else None)
+        lineage = Lineage(self.folder.lineage, tensorboard, lineage_cut)
+        sinks: list[Sink] = [Csv(self.folder.progress, cut), tensorboard, lineage]
         if self.running.progress:
             name = "/".join(self.folder.path.parts[-3:])
             sinks.append(Progress(name, self.algorithm.config.total_timesteps, steps))
@@ -204,6 +205,8 @@ class Run:
         self.final_return = float(final.mean())
         last = {"final/return": self.final_return, "final/return_std": float(final.std())}
         self._write({**record, **last, "budget/test_steps": self.ledger.steps["test"]})
+        for sink in self.sinks:
+            sink.finish()
         self.last = None
         self._save()
 
@@ -221,6 +224,7 @@ class Run:
             "final_return": self.final_return,
             "last": self.last,
             "cut": self.folder.progress.stat().st_size,
+            "lineage_cut": self.folder.lineage.stat().st_size if self.folder.lineage.exists() else 0,
         }
         checkpoint.save(self.folder.checkpoint, content)
         self.saved = time.monotonic()

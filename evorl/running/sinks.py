@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,10 @@ from tqdm import tqdm
 from evorl.evaluation import Report
 from evorl.population import Population
 from evorl.template import EvoRL
+
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
 #: More members than this are shown as histograms.
 SHOWN_MEMBERS = 16
@@ -52,6 +56,9 @@ class Sink:
 
     def flush(self) -> None:
         """Bring everything taken so far to the disk; a checkpoint follows."""
+
+    def finish(self) -> None:
+        """Be told that the run has come to its end; everything was written, and a checkpoint follows."""
 
     def close(self) -> None:
         """Flush and end."""
@@ -143,6 +150,13 @@ class TensorBoard(Sink):
                 for row, value in enumerate(values):
                     if np.isfinite(value):
                         self._writer.add_scalar(f"{MEMBERS}{row:02d}/{what}", value, steps)
+
+    def show(self, tag: str, figure: Figure, steps: int) -> None:
+        """Log a figure, which must have a canvas of Agg."""
+        canvas = cast("FigureCanvasAgg", figure.canvas)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        self._writer.add_image(tag, pixels[..., :3], steps, dataformats="HWC")
 
     def flush(self) -> None:
         """Bring everything to the disk."""
