@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evorl.analysis.reading import Group, changes, read_runs
+from evorl.analysis.reading import Group, changes, learner_of, read_runs
 from evorl.analysis.statistics import Difference, Estimate, Reference, equivalence, holm, iqm, welch
 
 #: Points of the common grid on which curves are compared.
@@ -134,10 +134,10 @@ class Comparison:
         lines = [[*heads, "critic updates a step", "actor updates"]]
         for row in self.rows:
             config, changed = row.group.settings, "; ".join(changes(row.group.curves[0])) or "-"
-            network, learner = config["network"], config.get("learner", {}).get("kind", "none")
+            network, learner = config["network"], learner_of(row.group.curves[0])
             shape = f"{'-'.join(map(str, network['hidden_sizes']))} {network['activation']}"
             updates = np.mean([curve.updates for curve in row.group.curves], axis=0)
-            cells = [row.group.task, row.group.label, config["preset"], changed, learner.removesuffix("Config"), shape]
+            cells = [row.group.task, row.group.label, config["preset"], changed, learner, shape]
             lines.append([*cells, *(f"{update:.2f}" for update in updates)])
         return markdown(lines)
 

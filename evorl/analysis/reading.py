@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from evorl.errors import RunFolderError
 from evorl.running import registry
 from evorl.running.folder import RunFolder
-from evorl.running.settings import differences, to_plain
+from evorl.running.settings import KIND, differences, to_plain
 
 #: Settings in which the seeds of one group may differ.
 FREE = ("seed", "total_timesteps")
@@ -127,6 +128,17 @@ def changes(curve: Curve) -> list[str]:
     of_the_task = (*FREE, "env_kwargs", "delayed_reward", "device")
     ours, theirs = ({name: v for name, v in plain.items() if name not in of_the_task} for plain in (preset, config))
     return differences(_known(ours, theirs), theirs)
+
+
+def learner_of(curve: Curve) -> str:
+    """Return the name of the learner of a run, `none` if it has none."""
+    settings = curve.settings["config"].get("learner")
+    if settings is None:
+        return "none"
+    algorithm = registry.from_path(curve.settings["algorithm"], curve.settings["imports"])
+    only: Any = typing.get_type_hints(algorithm.config_type)["learner"]  # a choice of several has stored its kind
+    kind = settings[KIND] if KIND in settings else only.__name__
+    return str(kind).removesuffix("Config")
 
 
 def _known(settings: dict[str, Any], recorded: dict[str, Any]) -> dict[str, Any]:

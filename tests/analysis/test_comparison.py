@@ -11,11 +11,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from evorl import cli
 from evorl.algorithms.cem import CEM
+from evorl.algorithms.cem_rl import CEMRL
+from evorl.algorithms.ddpg import DDPG
+from evorl.algorithms.pbt import PBT
 from evorl.analysis import Comparison, compare
 from evorl.analysis.figures import draw_curves
 from evorl.analysis.statistics import Reference
 from evorl.errors import RunFolderError
 from evorl.running.settings import to_plain
+from evorl.template import EvoRL
 
 Tests = list[tuple[int, float]]
 
@@ -78,6 +82,19 @@ def test_a_tag_keeps_settings_apart_and_changes_of_the_preset_are_told(tmp_path:
     assert "| quick  | variance_init: 0.01 -> 0.5 |" in table
     assert "| quick  | -                          |" in table
     assert "| 2.00                  | 1.00          |" in table
+
+
+@pytest.mark.parametrize(("algorithm", "learner"), [(CEM, "none"), (CEMRL, "TD3"), (DDPG, "DDPG"), (PBT, "TD3")])
+def test_the_learner_is_told_whether_it_was_chosen_or_the_only_one(
+    algorithm: type[EvoRL[Any]], learner: str, tmp_path: Path
+) -> None:
+    folder = make_run(tmp_path, "it", 0, [(0, 0), (100, 5)], 10, 100)
+    stored = json.loads((folder / "config.json").read_text())
+    stored["algorithm"] = f"{algorithm.__module__}:{algorithm.__name__}"
+    stored["config"] = to_plain(algorithm.preset("published", env_id="Pendulum-v1"))
+    (folder / "config.json").write_text(json.dumps(stored))
+    told = [line for line in compare([tmp_path]).table().splitlines() if "| it " in line][-1]
+    assert told.split("|")[5].strip() == learner
 
 
 def test_a_run_counts_once_whatever_the_path_and_a_seed_once_in_a_group(tmp_path: Path) -> None:
