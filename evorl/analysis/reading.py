@@ -137,7 +137,7 @@ def learner_of(curve: Curve) -> str:
         return "none"
     algorithm = registry.from_path(curve.settings["algorithm"], curve.settings["imports"])
     only: Any = typing.get_type_hints(algorithm.config_type)["learner"]  # a choice of several has stored its kind
-    kind = settings[KIND] if KIND in settings else only.__name__
+    kind = settings.get(KIND, getattr(only, "__name__", ""))
     return str(kind).removesuffix("Config")
 
 
