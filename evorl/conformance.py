@@ -3,46 +3,154 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import inspect
 import io
+import json
 import pickle
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from evorl.envs import MemberEnvs
+from evorl.envs.member_envs import Stepped
+from evorl.errors import ConfigError
 from evorl.population import Population
+from evorl.running.settings import from_plain, to_plain
+from evorl.running.testing import Tester
 from evorl.template import Config, EvoRL
 
 #: Generations that are watched.
 GENERATIONS = 2
+#: A task whose episodes end in the middle of a generation of members that act on their own.
+SMALL_TASK = {"env_id": "Pendulum-v1", "env_kwargs": {"max_episode_steps": 7}, "total_timesteps": 10_000}
+#: What settings of these names are at most, wherever they stand in a config.
+SMALL: dict[str, Any] = {"population_size": 4, "hidden_sizes": (8, 8), "minibatches": 2, "epochs": 2}
+SMALL |= {"warmup_steps": 5, "start_steps": 5, "batch_size": 5, "interval": 10, "rollout_length": 10, "burn_in": 10}
 
 
 class ConformanceError(AssertionError):
     """A subclass of EvoRL breaks the contract of the loop; the message says which rule."""
 
 
-def check_algorithm(algorithm: type[EvoRL[Any]], config: Config) -> None:
+def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -> None:
     """Run an algorithm for a few generations and check that it keeps the contract of the loop.
 
-    Checked: the loop is not overridden; `vary` returns `population_size` rows; `learn` and `evaluate` keep rows and
-    ids; `select` returns at least one row; no part changes what it was handed; ids are unique; reports hold plain
-    numbers under the same tags; `answer()` is one row and steps nothing; a generation changes only
-    what `state` names; a state saved, loaded and gone on with equals the run that was not cut; global random states
-    are not touched.
+    Checked: the loop is not overridden; the config can be written and read; `vary` returns `population_size` rows;
+    `learn` and `evaluate` keep rows and ids; `select` returns at least one row; no part changes what it was handed; ids
+    are unique; reports hold plain numbers under the same tags; a generation changes only what `state` names; the ledger
+    counts what environments count; the seed decides everything, and global random states are not touched; `answer()` is
+    one row and steps nothing; a state saved, loaded and gone on with equals the run that was not cut; tests in between
+    change nothing; members whose fitness is NaN are survived, and are not taken for the best.
 
     Args:
         algorithm: the class.
-        config: its settings; choose a small task and network, and a budget of three generations or more.
+        config: its settings; choose a small task and network, and a budget of three generations or more. If None, the
+            preset `quick`, where there is one, is made small.
 
     Raises:
         ConformanceError: a rule is broken.
+        ConfigError: no config was given, and the small one cannot work.
     """
     before = _global_states()
-    for name in ("step", "state_dict", "load_state_dict", "__init__"):
-        _require(getattr(algorithm, name) is getattr(EvoRL, name), f"{name} must be EvoRL's own, not overridden")
-    run = algorithm(config)
-    _require("generation" in run.state and "population" in run.state, "state must extend EvoRL.state")
+    _check_loop(algorithm)
+    config = small_config(algorithm) if config is None else config
+    _check_config(algorithm, config)
+    watched = _counting(algorithm)
+    run = watched(config)
+    begun = _comparable(run)
+    _check_generations(run)
+    _require(_equal(before, _global_states()), "global random states must not be touched; use self.streams")
+    _check_ledger(run)
+    _check_answer(run)
+    _check_beginning(watched(config), begun)
+    saved = {name: _saved_and_read(name, state) for name, state in run.state_dict().items()}
+    run.step()
+    resumed, tested = (watched(config, copy.deepcopy(saved)) for _ in range(2))
+    _check_end(resumed, run, "a resumed run must equal the one that was not cut")
+    _check_end(tested, run, "tests must not influence training", episodes=1)
+    run.close()
+    _check_unknown_fitness(algorithm, config, saved)
+    _require(_equal(before, _global_states()), "global random states must not be touched; use self.streams")
+
+
+def small_config(algorithm: type[EvoRL[Any]]) -> Config:
+    """Return settings with which a generation of `algorithm` takes no time; ConfigError if they cannot work."""
+    preset = "quick" if "quick" in algorithm.presets else "published"
+    shrunk: Config = _shrunk(algorithm.preset(preset, **SMALL_TASK))
+    return shrunk
+
+
+def _shrunk(settings: Any) -> Any:
+    held = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    small = {name: min(held[name], most) for name, most in SMALL.items() if name in held}
+    parts = {name: _shrunk(value) for name, value in held.items() if dataclasses.is_dataclass(value)}
+    return dataclasses.replace(settings, **small, **parts)
+
+
+class _CountingEnvs:
+    """MemberEnvs that count how many rows were stepped."""
+
+    def __init__(self, envs: MemberEnvs) -> None:
+        self.reset, self.close, self._step = envs.reset, envs.close, envs.step
+        self.steps = 0
+
+    def step(self, rows: Sequence[int], actions: NDArray[np.float32]) -> Stepped:
+        self.steps += len(rows)
+        return self._step(rows, actions)
+
+
+def _counting(algorithm: type[EvoRL[Any]]) -> type[EvoRL[Any]]:
+    """Return the algorithm on environments that count."""
+
+    def make_envs(self: EvoRL[Any], n: int) -> MemberEnvs:
+        counting = _CountingEnvs(EvoRL.make_envs(self, n))
+        self._envs[-1] = counting
+        return counting
+
+    return _with(algorithm, make_envs=make_envs)
+
+
+def _with(algorithm: type[EvoRL[Any]], **methods: Any) -> type[EvoRL[Any]]:
+    return type(algorithm.__name__, (algorithm,), {"name": algorithm.name, "__doc__": algorithm.__doc__, **methods})
+
+
+def _stepped(run: EvoRL[Any]) -> int:
+    return sum(envs.steps for envs in run._envs if isinstance(envs, _CountingEnvs))
+
+
+def _require(kept: bool, rule: str) -> None:
+    if not kept:
+        raise ConformanceError(rule)
+
+
+def _require_equal(ours: Mapping[str, Any], theirs: Mapping[str, Any], rule: str) -> None:
+    different = [name for name in ours if not _equal(ours[name], theirs.get(name))]
+    _require(not different, f"{rule}, {different} differ")
+
+
+def _check_loop(algorithm: type[EvoRL[Any]]) -> None:
+    for name, own in vars(EvoRL).items():
+        function = getattr(own, "fget", None) or getattr(own, "__func__", own)
+        kept = inspect.getattr_static(algorithm, name) is own or not getattr(function, "__final__", False)
+        _require(kept, f"{name} must be EvoRL's own, not overridden")
+    _require(set(EvoRL.state) <= set(algorithm.state), "state must extend EvoRL.state")
+
+
+def _check_config(algorithm: type[EvoRL[Any]], config: Config) -> None:
+    rule = "config must be the same when written and read again"
+    try:
+        restored = from_plain(algorithm.config_type, json.loads(json.dumps(to_plain(config))))
+    except (ConfigError, TypeError, ValueError) as error:
+        raise ConformanceError(f"{rule}, but {error}") from error
+    _require_equal(vars(config), vars(restored), rule)
+
+
+def _check_generations(run: EvoRL[Any]) -> None:
     tags = None
     for _ in range(GENERATIONS):
         _check_parts(run)
@@ -54,15 +162,6 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config) -> None:
         _require(tags is None or set(report) == tags, "report must have the same tags at every generation")
         _require(all(isinstance(value, int | float) for value in report.values()), "report must hold plain numbers")
         tags = set(report)
-    _require(_equal(before, _global_states()), "global random states must not be touched; use self.streams")
-    _check_answer(run)
-    _check_resume(algorithm, config, run)
-    run.close()
-
-
-def _require(kept: bool, rule: str) -> None:
-    if not kept:
-        raise ConformanceError(rule)
 
 
 def _check_parts(run: EvoRL[Any]) -> None:
@@ -88,27 +187,71 @@ def _check_parts(run: EvoRL[Any]) -> None:
     trial.close()
 
 
+def _check_ledger(run: EvoRL[Any]) -> None:
+    counted, stepped = sum(run.ledger.steps.values()), _stepped(run)
+    rule = f"the ledger must count every step of an environment once, got {counted} counted of {stepped} taken"
+    _require(counted == stepped, rule)
+    _require(counted == run.ledger.spent, "steps of a generation must count against the budget, not as tests")
+
+
 def _check_answer(run: EvoRL[Any]) -> None:
-    spent = dict(run.ledger.steps)
+    spent = _stepped(run)
     answer = run.answer()
     _require(isinstance(answer, Population) and len(answer) == 1, "answer must return a Population of one row")
-    _require(spent == run.ledger.steps, "answer must not step an environment")
-    fresh = type(run)(run.config)
+    _require(spent == _stepped(run), "answer must not step an environment")
+
+
+def _check_beginning(fresh: EvoRL[Any], begun: dict[str, Any]) -> None:
+    _require_equal(begun, _comparable(fresh), "two runs from one seed must begin alike")
     _require(len(fresh.answer()) == 1, "answer must work from construction on")
     fresh.close()
 
 
-def _check_resume(algorithm: type[EvoRL[Any]], config: Config, run: EvoRL[Any]) -> None:
-    resumed = algorithm(config, {name: _saved_and_read(name, state) for name, state in run.state_dict().items()})
-    run.step()
-    resumed.step()
-    ours, theirs = run.state_dict(), resumed.state_dict()
-    for state in (ours, theirs):
-        state["ledger"]["steps"].pop("restored")
-        state["ledger"].pop("seconds")
-    different = [name for name in ours if not _equal(ours[name], theirs[name])]
-    _require(not different, f"a resumed run must equal the one that was not cut, {different} differ")
-    resumed.close()
+def _check_end(other: EvoRL[Any], run: EvoRL[Any], rule: str, episodes: int = 0) -> None:
+    """Turn the loop of `other`, with tests before and after if there are episodes, and require it to end as `run`."""
+    tester = Tester(other.task, other.policy, other.config.seed, other.ledger)
+    for then in (other.step, other.close):
+        members = [other.answer(), *other.tested().values()] if episodes else []
+        for member in [several[[row]] for several in members for row in range(len(several))]:
+            tester.test(member, episodes)
+        then()
+    _require_equal(_comparable(run), _comparable(other), rule)
+    tester.close()
+
+
+def _check_unknown_fitness(algorithm: type[EvoRL[Any]], config: Config, saved: dict[str, Any]) -> None:
+    """Turn the loop with NaN in place of one row's fitness, of another's, and of all."""
+    n = config.population_size
+    first, last, _ = (_follows_unknown(algorithm, config, saved, rows) for rows in ([0], [n - 1], list(range(n))))
+    _require(n == 1 or not (first and last), "NaN fitness must rank last, answer is whoever has it")
+
+
+def _follows_unknown(algorithm: type[EvoRL[Any]], config: Config, saved: dict[str, Any], rows: list[int]) -> bool:
+    """Whether the answer is one of `rows`, or a copy of it, when their fitness is NaN."""
+
+    def evaluate(self: EvoRL[Any], candidates: Population) -> Population:
+        evaluated = algorithm.evaluate(self, candidates)
+        return evaluated.with_fitness(evaluated.fitness.index_fill(0, torch.tensor(rows), torch.nan))
+
+    trial = _with(algorithm, evaluate=evaluate)(config, copy.deepcopy(saved))
+    shown: list[Population] = []
+    try:
+        trial.step(shown.append)
+        answer, candidates = trial.answer(), trial.vary(trial.population)
+    except Exception as error:
+        raise ConformanceError(f"NaN fitness must be survived, got {type(error).__name__}: {error}") from error
+    finite = all(bool(members.params.isfinite().all()) for members in (answer, trial.population, candidates))
+    _require(finite, "NaN fitness must be survived, parameters became NaN")
+    trial.close()
+    source = torch.where(torch.isin(answer.id, shown[0].id), answer.id, answer.parent)
+    return bool(torch.isin(source, shown[0].id[rows]))
+
+
+def _comparable(run: EvoRL[Any]) -> dict[str, Any]:
+    """Return a copy of the state without what a resumed or tested run has of its own."""
+    state = copy.deepcopy(run.state_dict())
+    del state["ledger"]["seconds"], state["ledger"]["steps"]["restored"], state["ledger"]["steps"]["test"]
+    return state
 
 
 def _saved_and_read(name: str, state: Any) -> Any:

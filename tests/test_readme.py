@@ -14,9 +14,6 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 
 
-PAGE = (Path(__file__).parent.parent / "docs" / "write_your_own.md").read_text()
-
-
 def test_there_are_three_blocks_of_at_most_ten_lines() -> None:
     assert [language for language, _ in BLOCKS] == ["python", "sh", "python"]
     assert all(len(block.strip().splitlines()) <= 10 for _, block in BLOCKS)
@@ -51,11 +48,3 @@ def test_write_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     run = evorl.train(config, algorithm=names["HillClimber"])
     assert run.folder == Path("runs/Pendulum-v1/hill-climber/s0")
     assert run.steps == 10_000
-
-
-def test_the_page_on_writing_your_own_keeps_the_contract() -> None:
-    names: dict[str, Any] = {}
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    exec(block, names)  # noqa: S102
-    config = evorl.algorithms.cem.Config(env_id="Pendulum-v1", total_timesteps=20_000, population_size=4)
-    evorl.check_algorithm(names["Patient"], config)

@@ -30,7 +30,7 @@ def test_help_names_every_command(words: list[str], capsys: pytest.CaptureFixtur
     main(words)
     out = capsys.readouterr().out
     assert out.startswith("usage: evorl COMMAND ...")
-    for command in ("list", "train", "test", "enjoy", "sweep", "compare"):
+    for command in ("list", "train", "test", "enjoy", "sweep", "compare", "new"):
         assert f"\n  {command} " in out
 
 
@@ -40,7 +40,7 @@ def test_the_version_is_told(flag: str, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"evorl {evorl.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["--version"], ["nonsense"]])
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["--version"], ["nonsense"], ["new", "json"]])
 def test_what_needs_no_torch_loads_none(words: list[str]) -> None:
     asked = f"""
 import sys
@@ -73,7 +73,7 @@ def test_an_unknown_command_is_refused_with_the_nearest(
     word: str, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = fails(capsys, word)
-    assert line.startswith("command must be one of list, train, test, enjoy, sweep, compare")
+    assert line.startswith("command must be one of list, train, test, enjoy, sweep, compare, new")
     assert line.endswith(f", got {word!r}{hint}")
 
 
