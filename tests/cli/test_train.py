@@ -474,10 +474,16 @@ def test_a_finished_run_in_the_folder_is_not_replaced_unless_told(complaint: Com
 
 PRESET = ["--preset", "quick", "--checkpoint-seconds", "0", "--no-progress", "--test-episodes", "2"]
 CYCLES = ["--warmup-steps", "200", "--interval", "200", "--final-episodes", "3"]
+FOUR = ["--env-id", "Pendulum-v1", "--population-size", "4"]
 KILLED = {
     "cem Pendulum": ["cem", "--env-id", "Pendulum-v1", "--population-size", "4", "--total-timesteps", "80000"],
     "td3 Pendulum": ["td3", "--env-id", "Pendulum-v1", "--total-timesteps", "5000", *CYCLES],
     "cem HalfCheetah": ["cem", "--env-id", "HalfCheetah-v5", "--population-size", "2", "--total-timesteps", "60000"],
+    "cem-rl Pendulum": ["cem-rl", *FOUR, "--total-timesteps", "8000", "--start-steps", "800"],
+    "erl Pendulum": ["erl", *FOUR, "--total-timesteps", "10000", "--start-steps", "500"],
+    "p3s-td3 Pendulum": ["p3s-td3", *FOUR, "--total-timesteps", "10000", "--final-episodes", "3"],
+    "pbt Pendulum": ["pbt", *FOUR, "--total-timesteps", "10000", "--burn-in", "400", *CYCLES],
+    "svpg swing-up": ["svpg", "--env-id", "evorl/CartPoleSwingUp-v0", "--total-timesteps", "100000"],
     "td3 HalfCheetah": ["td3", "--env-id", "HalfCheetah-v5", "--total-timesteps", "4000", *CYCLES],
 }
 
@@ -509,7 +515,7 @@ def test_a_process_killed_at_random_moments_and_resumed_equals_one_that_was_not(
     while not (folder / "answer.pt").exists():
         resume = (folder / "state.pt").exists()
         begin = [*words, *PRESET, "--runs", "cut", "--overwrite"]
-        process = launch(["cem" if words[0] == "cem" else "td3", "--resume", str(folder)] if resume else begin)
+        process = launch([words[0], "--resume", str(folder)] if resume else begin)
         resumes += resume
         if kills < 4:
             kills += kill(process, folder, moments)
