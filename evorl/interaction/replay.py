@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 from evorl.errors import require_at_least
+from evorl.journal import Journal, records_of
 from evorl.population import Transitions
 from evorl.streams import RowStreams
 
@@ -34,6 +36,8 @@ class Replay:
         self._widths = [observation_size, action_size, 1, observation_size, 1]
         self._records = torch.zeros(rings, min(capacity, FIRST_ALLOCATION), sum(self._widths), device=device)
         self._added = [0] * rings
+        self._editions = [0] * rings
+        self._journals: WeakSet[Journal] = WeakSet()
 
     @property
     def sizes(self) -> list[int]:
@@ -46,6 +50,7 @@ class Replay:
         Raises:
             ValueError: there are several rings and the transitions do not say whose they are.
         """
+        self._keep_journals()
         t = transitions
         records = torch.cat(
             [t.observations, t.actions, t.rewards[:, None], t.next_observations, t.terminated[:, None]], dim=1
@@ -75,13 +80,18 @@ class Replay:
 
     def follow(self, plan: Tensor) -> None:
         """Give every ring the transitions that the ring `plan[i]`, (n,), held."""
+        self._keep_journals()
         self._records = self._records[plan]
         self._added = [self._added[row] for row in plan.tolist()]
+        for row, donor in enumerate(plan.tolist()):
+            self._editions[row] += donor != row
 
     def clear(self, rows: Sequence[int]) -> None:
         """Forget the transitions of the rings `rows`."""
+        self._keep_journals()
         for row in rows:
             self._added[row] = 0
+            self._editions[row] += 1
 
     def sample(self, streams: RowStreams, batch_size: int, replacement: bool = True) -> Transitions:
         """Draw a minibatch for each member, from its own stream: tensors (n, b, ...).
@@ -102,23 +112,46 @@ class Replay:
         observations, actions, rewards, following, terminated = torch.split(records, self._widths, dim=-1)
         return Transitions(observations, actions, rewards[..., 0], following, terminated[..., 0])
 
+    def _keep_journals(self) -> None:
+        for journal in list(self._journals):
+            journal.keep()
+        self._journals.clear()
+
+    def _journal(self, ring: int) -> Journal:
+        def read(begin: int, end: int) -> Tensor:
+            return self._records[ring, torch.arange(begin, end) % self.capacity]
+
+        journal = Journal(self._editions[ring], self._added[ring] - self.sizes[ring], self._added[ring], read)
+        self._journals.add(journal)
+        return journal
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the filled part of the rings."""
-        records = self._records[:, : max(self.sizes)].clone()
-        return {"capacity": self.capacity, "added": list(self._added), "records": records}
+        """Return how much was added to every ring, and what it holds as a `Journal`."""
+        rings = range(len(self._added))
+        return {
+            "capacity": self.capacity,
+            "added": list(self._added),
+            "editions": list(self._editions),
+            "records": [self._journal(ring) for ring in rings],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Fill the rings as `state` says.
 
+        Where it holds None, as of a finished run, a ring only knows how much was added to it; nothing can be drawn.
+
         Raises:
             ValueError: it is of other rings or of another capacity.
         """
-        records, ours = state["records"], (len(self._records), self.capacity)
-        if (len(records), state["capacity"]) != ours:
-            theirs = f"{len(records)} of {state['capacity']}"
+        held, ours = state["records"], (len(self._added), self.capacity)
+        if (len(held), state["capacity"]) != ours:
+            theirs = f"{len(held)} of {state['capacity']}"
             raise ValueError(f"state must be of {ours[0]} rings of capacity {ours[1]}, got {theirs}")
+        self._keep_journals()
+        self._editions = list(state["editions"])
         self._added = list(state["added"])
-        if records.shape[1] > self._records.shape[1]:
-            self._records = self._records.new_zeros(len(records), 0, records.shape[2])
-            self._grow(records.shape[1])
-        self._records[:, : records.shape[1]] = records
+        for ring, journal in enumerate(held):
+            if journal is not None:
+                records = records_of(journal).to(self._records.device)
+                self._added[ring] -= len(records)
+                self._write(ring, records)

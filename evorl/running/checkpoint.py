@@ -11,24 +11,27 @@ from typing import Any
 import torch
 
 from evorl.errors import RunFolderError
-from evorl.running.folder import FORMAT
+from evorl.running.folder import FORMATS, RunFolder
+from evorl.running.segments import read_journals, sync_folder
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values to a temporary file, then rename it to `path`."""
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
+        torch.save({"format": FORMATS[path.name], **content}, file)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what `save` wrote.
+    """Return what `save` wrote, with the records of the journals in their places.
 
     Raises:
-        RunFolderError: the file is missing, cut, altered, of another format, or holds more than plain data.
+        RunFolderError: the file or one of its journals' is missing, cut or altered, or it is of another format, or
+            holds more than plain data.
     """
     if not path.exists():
         raise RunFolderError(f"{path.parent} must hold {path.name}, which is missing")
@@ -42,6 +45,9 @@ def read(path: Path) -> dict[str, Any]:
         raise RunFolderError(f"{path} is cut or altered: {str(error).splitlines()[0]}") from error
     if damaged is not None:
         raise RunFolderError(f"{path} is cut or altered: the checksum of {damaged} does not match")
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise RunFolderError(f"{path} must have format {FORMAT}, got another")
+    expected = FORMATS[path.name]
+    if not isinstance(content, dict) or content.get("format") != expected:
+        raise RunFolderError(f"{path} must have format {expected}, got another")
+    if "journals" in content:
+        read_journals(RunFolder(path.parent).journals, content)
     return content

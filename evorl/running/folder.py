@@ -19,8 +19,8 @@ import evorl
 from evorl.errors import RunFolderError
 from evorl.template import Config
 
-#: Layout of the files that a later version must be able to recognise.
-FORMAT = 1
+#: Layout of the files that a later version must be able to recognise; `state.pt` 1 held its replays itself.
+FORMATS = {"config.json": 1, "state.pt": 2, "answer.pt": 1}
 #: What `config.json` must hold beside its format.
 REQUIRED = {"algorithm", "name", "imports", "config", "running"}
 LIBRARIES = ("torch", "numpy", "gymnasium", "mujoco", "deap")
@@ -58,6 +58,11 @@ class RunFolder:
         return self.path / "state.pt"
 
     @property
+    def journals(self) -> Path:
+        """The replays of the checkpoint, in files that grow; a finished run has none."""
+        return self.path / "journals"
+
+    @property
     def answer(self) -> Path:
         """What the run found; written last, so that it also says that the run is finished."""
         return self.path / "answer.pt"
@@ -79,9 +84,9 @@ class RunFolder:
             stored: dict[str, Any] = json.loads(self.config.read_text())
         except ValueError as error:
             raise RunFolderError(f"{self.config} is damaged: {error}") from error
-        found = stored.get("format") if isinstance(stored, dict) else None
-        if found != FORMAT:
-            raise RunFolderError(f"{self.config} must have format {FORMAT}, got {found}")
+        found, expected = stored.get("format") if isinstance(stored, dict) else None, FORMATS[self.config.name]
+        if found != expected:
+            raise RunFolderError(f"{self.config} must have format {expected}, got {found}")
         if missing := sorted(REQUIRED - set(stored)):
             raise RunFolderError(f"{self.config} must hold {', '.join(sorted(REQUIRED))}, {missing[0]} is missing")
         return stored
@@ -136,7 +141,7 @@ class RunFolder:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.versions, {**versions(), "exact": True})
-        write_json(self.config, {"format": FORMAT, **stored})
+        write_json(self.config, {"format": FORMATS[self.config.name], **stored})
 
 
 def folder_name(config: Config, algorithm: str, tag: str) -> Path:

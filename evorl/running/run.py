@@ -17,6 +17,7 @@ from evorl.running import answer, checkpoint
 from evorl.running.folder import RunFolder, library_versions
 from evorl.running.interrupts import interrupts
 from evorl.running.lineage import Lineage
+from evorl.running.segments import Segments
 from evorl.running.sinks import Csv, Progress, Sink, TensorBoard
 from evorl.running.testing import Tester
 from evorl.template import EvoRL
@@ -105,6 +106,7 @@ class Run:
             self.answer_steps, self.final_return = content["answer_steps"], content["final_return"]
         self.last: Report | None = content["last"] if content is not None else None
         cut, lineage_cut = (content["cut"], content.get("lineage_cut", 0)) if content is not None else (0, 0)
+        self.segments = Segments(folder.journals, content["journals"] if content is not None else None)
         self.sinks = [*self._sinks(cut, lineage_cut), *sinks]
         self.clock = began - self.ledger.seconds
         self.saved = time.monotonic()
@@ -211,7 +213,10 @@ class Run:
         self._save()
 
     def _save(self) -> None:
-        """Write a checkpoint; what the sinks took before it is on the disk first."""
+        """Write a checkpoint; what the sinks took before it is on the disk first.
+
+        Once the budget is spent nothing will learn any more, and what was replayed is left out.
+        """
         self.ledger.seconds = time.monotonic() - self.clock
         for sink in self.sinks:
             sink.flush()
@@ -226,5 +231,7 @@ class Run:
             "cut": self.folder.progress.stat().st_size,
             "lineage_cut": self.folder.lineage.stat().st_size if self.folder.lineage.exists() else 0,
         }
+        content = self.segments.write(content, needed=not self.algorithm.finished)
         checkpoint.save(self.folder.checkpoint, content)
+        self.segments.commit()
         self.saved = time.monotonic()

@@ -234,3 +234,49 @@ def test_a_replay_of_nothing_is_refused(name: str) -> None:
     settings: dict[str, Any] = {"rings": 1, "capacity": 1, name: 0}
     with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
         Replay(**settings, observation_size=1, action_size=1)
+
+
+def test_a_state_that_is_not_kept_is_not_copied_and_one_that_is_stays_as_it_was() -> None:
+    replay = small(2, 4)
+    replay.add(numbered([1, 2, 3], [0, 0, 1]))
+    for change in (
+        lambda: replay.add(numbered([4, 5, 6, 7], [0, 0, 0, 1])),
+        lambda: replay.follow(torch.tensor([1, 1])),
+        lambda: replay.clear([1]),
+        lambda: replay.load_state_dict(small(2, 4).state_dict()),
+    ):
+        before, state = contents(replay), replay.state_dict()
+        change()
+        assert contents(replay) != before
+        restored = small(2, 4)
+        restored.load_state_dict(state)
+        assert contents(restored) == before
+
+
+def test_a_ring_is_a_journal_whose_edition_changes_when_it_is_cleared_or_copied() -> None:
+    def stretches() -> list[tuple[int, int, int]]:
+        return [(ring.edition, ring.begin, ring.end) for ring in replay.state_dict()["records"]]
+
+    replay = small(3, 4)
+    replay.add(numbered(list(range(8)), [0, 0, 0, 0, 0, 0, 1, 2]))
+    assert stretches() == [(0, 2, 6), (0, 0, 1), (0, 0, 1)]
+    replay.follow(torch.tensor([0, 0, 2]))
+    assert stretches() == [(0, 2, 6), (1, 2, 6), (0, 0, 1)]
+    replay.clear([2])
+    assert stretches() == [(0, 2, 6), (1, 2, 6), (1, 0, 0)]
+    assert replay.state_dict()["records"][1].records(3, 5)[:, 0].tolist() == [3, 4]
+
+
+def test_a_ring_of_which_only_the_length_is_known_has_nothing_to_draw() -> None:
+    full, restored = small(1, 3 * FIRST_ALLOCATION), small(1, 3 * FIRST_ALLOCATION)
+    full.add(numbered(list(range(2 * FIRST_ALLOCATION))))
+    restored.load_state_dict({**full.state_dict(), "records": [None]})
+    assert restored.sizes == full.sizes
+    with pytest.raises(IndexError):
+        restored.sample(Streams(0).rows("minibatch", [0]), 50)
+
+
+@pytest.mark.parametrize(("rings", "capacity"), [(2, 4), (1, 5)])
+def test_the_state_of_other_rings_is_refused(rings: int, capacity: int) -> None:
+    with pytest.raises(ValueError, match=f"state must be of 1 rings of capacity 4, got {rings} of {capacity}"):
+        small(1, 4).load_state_dict(small(rings, capacity).state_dict())

@@ -34,7 +34,7 @@ def refused(path: Path) -> str:
 
 def test_what_was_saved_is_read(written: Path) -> None:
     found = checkpoint.read(written)
-    assert found.pop("format") == 1
+    assert found.pop("format") == 2
     assert torch.equal(found["tensor"], CONTENT["tensor"])  # type: ignore[arg-type]
     assert found["plain"] == CONTENT["plain"]
 
@@ -92,10 +92,10 @@ def test_a_flipped_bit_anywhere_in_the_file_is_refused_or_does_not_change_what_i
         assert found["plain"] == CONTENT["plain"], place
 
 
-@pytest.mark.parametrize("content", [{"tensor": 1}, {"format": 0}, {"format": "1"}, [1], None])
+@pytest.mark.parametrize("content", [{"tensor": 1}, {"format": 1}, {"format": "2"}, [1], None])
 def test_another_format_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "state.pt")
-    assert refused(tmp_path / "state.pt").startswith(f"{tmp_path / 'state.pt'} must have format 1, got ")
+    assert refused(tmp_path / "state.pt").startswith(f"{tmp_path / 'state.pt'} must have format 2, got ")
 
 
 class Malicious:
@@ -108,13 +108,13 @@ class Malicious:
 
 
 def test_a_file_that_holds_more_than_plain_data_runs_no_code_and_is_refused(tmp_path: Path) -> None:
-    torch.save({"format": 1, "content": Malicious()}, tmp_path / "state.pt")
+    torch.save({"format": 2, "content": Malicious()}, tmp_path / "state.pt")
     refused(tmp_path / "state.pt")
     assert not Malicious.ran
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "state.pt").write_bytes(pickle.dumps({"format": 1}))
+    (tmp_path / "state.pt").write_bytes(pickle.dumps({"format": 2}))
     refused(tmp_path / "state.pt")
 
 
@@ -137,5 +137,5 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 )
 def test_the_files_of_a_run_hold_plain_data_only(config: evorl.Config, tmp_path: Path) -> None:
     folder = evorl.train(config, evorl.Running(runs=str(tmp_path), final_episodes=1, progress=False)).folder
-    for name in ("state.pt", "answer.pt"):
-        assert torch.load(folder / name, weights_only=True)["format"] == 1
+    for name, form in (("state.pt", 2), ("answer.pt", 1)):
+        assert torch.load(folder / name, weights_only=True)["format"] == form

@@ -364,7 +364,7 @@ def test_a_run_of_another_class_is_not_resumed(interrupted: Path) -> None:
 def test_a_checkpoint_of_another_format_is_not_read(interrupted: Path) -> None:
     alter(interrupted, lambda content: content.update(format=99))
     line = refused(interrupted)
-    assert line.startswith(f"{interrupted / 'state.pt'} must have format 1, got ")
+    assert line.startswith(f"{interrupted / 'state.pt'} must have format 2, got ")
 
 
 def test_settings_that_were_expected_and_differ_are_named(interrupted: Path) -> None:
