@@ -21,6 +21,8 @@ from evorl.evaluation import Report, describe_members, diversity, evaluate_by_ep
 from evorl.interaction import Episodes, Replay
 from evorl.policies import NetworkConfig, Policy, deterministic_policy
 from evorl.population import Identities, Population
+from evorl.state import restore, state_of
+from evorl.stopwatch import Stopwatch
 from evorl.streams import Streams
 from evorl.task import Arguments, Task
 
@@ -82,6 +84,7 @@ class EvoRL(Generic[ConfigT]):
         population: the parents.
         ledger: what was used so far.
         streams: all randomness.
+        stopwatch: seconds of each part since it was last read.
         episodes: plays whole episodes, one environment a member.
         generation: turns of the loop so far.
         replay: where `evaluate` stores transitions; None to store none.
@@ -117,6 +120,7 @@ class EvoRL(Generic[ConfigT]):
     @final
     def _prepare(self, config: ConfigT) -> None:
         self.config = config
+        self.stopwatch = Stopwatch()
         self.task = self.describe(config)
         self.policy = self.make_policy(config, self.task)
         self.identities = Identities()
@@ -212,12 +216,13 @@ class EvoRL(Generic[ConfigT]):
     @final
     def step(self, watch: Callable[[Population], None] | None = None) -> Report:
         """Turn the loop once and return what happened; `watch` is shown the evaluated candidates, not to be changed."""
-        candidates, size = self.vary(self.population), self.config.population_size
+        timed, size = self.stopwatch.timed, self.config.population_size
+        candidates = timed("vary", self.vary, self.population)
         if len(candidates) != size:
             raise ValueError(f"vary must return population_size = {size} rows, got {len(candidates)}")
-        learned = self.learn(candidates)
-        evaluated = self.evaluate(learned)
-        self.population = self.select(evaluated)
+        learned = timed("learn", self.learn, candidates)
+        evaluated = timed("evaluate", self.evaluate, learned)
+        self.population = timed("select", self.select, evaluated)
         self.generation += 1
         if watch is not None:
             watch(evaluated)
@@ -278,10 +283,7 @@ class EvoRL(Generic[ConfigT]):
     @final
     def state_dict(self) -> dict[str, Any]:
         """Return everything named in `state`, in tensors and plain values."""
-        attributes = {name: getattr(self, name) for name in self.state}
-        return {
-            name: value.state_dict() if hasattr(value, "state_dict") else value for name, value in attributes.items()
-        }
+        return state_of(self, self.state)
 
     @final
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -290,16 +292,7 @@ class EvoRL(Generic[ConfigT]):
         Raises:
             ValueError: the names in `state` are not those of this class.
         """
-        if set(state) != set(self.state):
-            raise ValueError(f"state must hold {sorted(self.state)}, got {sorted(state)}")
-        for name in self.state:
-            held = getattr(self, name, None)
-            if Population.is_state(state[name]):
-                setattr(self, name, Population.from_state(state[name], self.identities))
-            elif held is not None and hasattr(held, "load_state_dict"):
-                held.load_state_dict(state[name])
-            else:
-                setattr(self, name, state[name])
+        restore(self, self.state, state, self.identities)
 
     def close(self) -> None:
         """Free the environments."""

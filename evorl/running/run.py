@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evorl.errors import ConfigError, Interrupted, require_at_least
 from evorl.evaluation import Report
@@ -180,15 +181,18 @@ class Run:
         """Return the report with the present answer's test on it."""
         if self.test_interval == 0:
             return {**report, **self._untested(report)}
-        returns = self.tester.test(self.algorithm.answer(), self.running.test_episodes)
+        returns = self._returns(self.algorithm.answer(), self.running.test_episodes)
         tested = {**report, **self._untested(report), "test/return": float(returns.mean())}
         tested["test/return_std"] = float(returns.std())
         if "fitness/best" in report:
             tested["fitness/optimism"] = report["fitness/best"] - tested["test/return"]
         for tag, members in self.algorithm.tested().items():
-            each = [self.tester.test(members[[row]], self.running.test_episodes) for row in range(len(members))]
+            each = [self._returns(members[[row]], self.running.test_episodes) for row in range(len(members))]
             tested[tag] = float(np.mean(each))
         return tested | {"budget/test_steps": self.ledger.steps["test"]}
+
+    def _returns(self, member: Population, episodes: int) -> NDArray[np.float64]:
+        return self.algorithm.stopwatch.timed("test", self.tester.test, member, episodes)
 
     def _untested(self, report: Report) -> Report:
         unknown = dict.fromkeys(["test/return", "test/return_std", *self.algorithm.tested()], UNKNOWN)
@@ -196,14 +200,15 @@ class Run:
 
     def _write(self, record: Report) -> None:
         position = {"steps": self.ledger.spent, "generation": self.algorithm.generation}
+        times = self.algorithm.stopwatch.read()
         for sink in self.sinks:
-            sink.write({**position, **record})
+            sink.write({**position, **record, **times})
 
     def _end(self, record: Report) -> None:
         """Test the answer, write the last record and the last checkpoint."""
         final = np.array([UNKNOWN])
         if self.test_interval:
-            final = self.tester.test(self.answer, self.running.final_episodes)
+            final = self._returns(self.answer, self.running.final_episodes)
         self.final_return = float(final.mean())
         last = {"final/return": self.final_return, "final/return_std": float(final.std())}
         self._write({**record, **last, "budget/test_steps": self.ledger.steps["test"]})
@@ -217,6 +222,10 @@ class Run:
 
         Once the budget is spent nothing will learn any more, and what was replayed is left out.
         """
+        self.algorithm.stopwatch.timed("checkpoint", self._write_checkpoint)
+        self.saved = time.monotonic()
+
+    def _write_checkpoint(self) -> None:
         self.ledger.seconds = time.monotonic() - self.clock
         for sink in self.sinks:
             sink.flush()
@@ -234,4 +243,3 @@ class Run:
         content = self.segments.write(content, needed=not self.algorithm.finished)
         checkpoint.save(self.folder.checkpoint, content)
         self.segments.commit()
-        self.saved = time.monotonic()

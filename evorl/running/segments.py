@@ -22,7 +22,7 @@ from torch import Tensor
 from evorl.errors import RunFolderError
 from evorl.journal import Journal
 
-#: Bytes beyond which a segment is not continued.
+#: Bytes of a segment at most; what comes then goes to the next.
 LARGEST = 2**24
 
 #: Where a journal stands in the content of a checkpoint: the keys that lead to it.
@@ -115,12 +115,12 @@ class Segments:
         known = written.segments if written is not None and written.edition == journal.edition else ()
         segments = [segment for segment in known if segment.end > journal.begin]
         width = journal.records(journal.begin, journal.begin).shape[1]
+        most = max(1, LARGEST // (4 * width))
         done = segments[-1].end if segments else journal.begin
         while done < journal.end:
-            last = segments.pop() if segments and (done - segments[-1].begin) * width * 4 < LARGEST else None
+            last = segments.pop() if segments and done - segments[-1].begin < most else None
             segment = last or Segment(self._unused(segments), done, done, 0)
-            room = max(1, LARGEST // (4 * width) - (done - segment.begin))
-            end = min(journal.end, done + room)
+            end = min(journal.end, segment.begin + most)
             segments.append(self._append(segment, journal.records(done, end).cpu().numpy()))
             done = end
         return Written(journal.edition, journal.begin, width, tuple(segments))

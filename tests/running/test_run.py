@@ -20,6 +20,7 @@ from evorl.learning import TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
 from evorl.running import Sink, checkpoint, testing
+from evorl.stopwatch import PARTS
 from evorl.template import Config, EvoRL
 
 TINY = NetworkConfig(hidden_sizes=(4,))
@@ -395,3 +396,37 @@ def test_a_setting_out_of_range_is_refused(settings: dict[str, Any], line: str) 
     with pytest.raises(ConfigError) as raised:
         evorl.Running(**settings)
     assert str(raised.value) == line
+
+
+@BOTH
+def test_the_seconds_of_the_parts_add_up_to_those_between_two_records(config: Config, tmp_path: Path) -> None:
+    import time
+
+    began = time.perf_counter()
+    folder = evorl.train(config, running(tmp_path)).folder
+    passed = time.perf_counter() - began
+    parts = [f"time/{part}" for part in (*PARTS, "rest")]
+    rows = progress(folder)
+    assert all(row[part] >= 0 for row in rows for part in parts)
+    assert sum(row[part] for row in rows for part in parts) <= passed
+    assert rows[0]["time/test"] > 0
+    assert rows[0]["time/learn"] == 0
+    assert all(row["time/learn"] > 0 for row in rows[1:])
+    assert [row["time/checkpoint"] > 0 for row in rows] == [True, False, *[True] * (len(rows) - 2)]
+
+
+def test_a_finished_run_keeps_no_replay_and_an_interrupted_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = td3_config(100, population_size=2)
+    with monkeypatch.context() as patch:
+        fail(patch, 2 * 34, raising)
+        with pytest.raises(EnvironmentFault):
+            evorl.train(config, running(tmp_path, test_interval=0))
+    folder = run_in(tmp_path)
+    replay = checkpoint.read(folder / "state.pt")["state"]["training"]["replay"]
+    assert [len(records) for records in replay["records"]] == [30, 30]
+    assert len(list((folder / "journals").iterdir())) == 2
+    evorl.resume(folder)
+    assert not (folder / "journals").exists()
+    assert checkpoint.read(folder / "state.pt")["state"]["training"]["replay"]["records"] == [None, None]
