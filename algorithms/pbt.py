@@ -15,7 +15,7 @@ from evorl.learning import ActingConfig, DDPGConfig, OnCopy, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
 from evorl.selection import ExploitConfig, best_first, copy_and_mark, make_exploit, never_copied, ready
-from evorl.variation import ExploreConfig, make_explore
+from evorl.variation import Explore, ExploreConfig, make_explore
 
 _SMALL = NetworkConfig(hidden_sizes=(64, 64))
 _QUICK = TD3Config(critic=_SMALL, batch_size=128)
@@ -61,7 +61,11 @@ class PBT(tuned.TunedLearners[ConfigT]):
         self.champion: Population | None = None
         self.toolbox = base.Toolbox()
         self.toolbox.register("exploit", make_exploit(self.config, self.streams))
-        self.toolbox.register("explore", make_explore(self.config, self.space, self.streams))
+        self.toolbox.register("explore", self.make_explore())
+
+    def make_explore(self) -> Explore:
+        """Return how new hyperparameters come about; a subclass that proposes them otherwise returns its own."""
+        return make_explore(self.config, self.space, self.streams)
 
     @property
     def rings(self) -> int:

@@ -31,7 +31,7 @@ LINES = [
 PARTS = ["variation", "learning", "evaluation", "selection"]
 LEVEL = {name: level for level, line in enumerate(LINES) for name in line}
 #: A hybrid may subclass its evolutionary half, and an algorithm the one that it refines.
-SPECIAL_CASES = {"cem_rl": "cem", "erl": "ga", "pb2": "pbt"}
+SPECIAL_CASES = {"cem_rl": "cem", "erl": "ga", "mf_pbt": "pbt", "pb2": "pbt", "pbt_es": "pbt"}
 ALGORITHMS = sorted((ROOT / "algorithms").glob("*.py"))
 LONGEST = 120
 

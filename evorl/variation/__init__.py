@@ -1,7 +1,8 @@
 """Variation: how candidates come from parents."""
 
 from evorl.variation.breeding import breed
-from evorl.variation.explore import Explore, ExploreConfig, make_explore
+from evorl.variation.evolution import Evolution, EvolutionConfig
+from evorl.variation.explore import Explore, ExploreConfig, explore_by, make_explore
 from evorl.variation.full_gaussian import FullGaussian
 from evorl.variation.gaussian import DiagonalGaussian, GaussianConfig, log_rank_weights, refit, sample
 from evorl.variation.importance_mixing import MixingGaussian
@@ -11,6 +12,8 @@ from evorl.variation.strategies import Strategy, StrategyConfig, make_strategy
 
 __all__ = [
     "DiagonalGaussian",
+    "Evolution",
+    "EvolutionConfig",
     "Explore",
     "ExploreConfig",
     "FullGaussian",
@@ -21,6 +24,7 @@ __all__ = [
     "Strategy",
     "StrategyConfig",
     "breed",
+    "explore_by",
     "genetic_toolbox",
     "log_rank_weights",
     "make_explore",

@@ -17,6 +17,8 @@ from evorl.toolbox import operator
 
 #: Takes a population and the rows that were just copied; returns it with new hyperparameters in these rows.
 Explore = Callable[[Population, Sequence[int]], Population]
+#: Takes the same; returns just the new hyperparameters, (m,) each for m rows.
+Propose = Callable[[Population, Sequence[int]], Values]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +80,19 @@ def make_explore(config: ExploreConfig, space: Space, streams: Streams) -> Explo
     """
     change = _changer(config, space, streams)
 
+    def propose(population: Population, rows: Sequence[int]) -> Values:
+        return change(space.values_of(population[rows].traits), streams.rows("explore", rows))
+
+    return explore_by(propose, config, streams)
+
+
+def explore_by(propose: Propose, config: ExploreConfig, streams: Streams) -> Explore:
+    """Return the operator that gives who was just copied the hyperparameters that `propose` returns, and the noise."""
+
     def explored(population: Population, rows: Sequence[int]) -> Population:
-        copied, own = population[rows], streams.rows("explore", rows)
-        values = change(space.values_of(copied.traits), own)
+        copied, values = population[rows], propose(population, rows)
         if config.weight_noise:
-            normals = own.normal(copied.params.shape[1]).to(copied.params.device)
+            normals = streams.rows("explore", rows).normal(copied.params.shape[1]).to(copied.params.device)
             copied = copied.with_params(perturb_weights(copied.params, normals, config.weight_noise))
         return population.put(rows, copied.with_traits(**traits_of(values)))
 

@@ -25,12 +25,19 @@ class FullGaussian:
         population_size: samples of a generation, 2 or more.
         streams: `vary` stands in for the global state that the strategy draws from.
         variance_init: the first variance of every coordinate.
+        least_std: to which the root mean square of the coordinates' standard deviations is raised if it falls below.
     """
 
     def __init__(
-        self, centroid: NDArray[Any], population_size: int, streams: Streams, variance_init: float = 1e-3
+        self,
+        centroid: NDArray[Any],
+        population_size: int,
+        streams: Streams,
+        variance_init: float = 1e-3,
+        least_std: float = 0.0,
     ) -> None:
         require_at_least("population_size", population_size, 2)
+        self._least_std = least_std
         self._streams = streams
         self._strategy = cma.Strategy(np.asarray(centroid, np.float64), variance_init**0.5, lambda_=population_size)
 
@@ -57,6 +64,7 @@ class FullGaussian:
     def update(self, population: Sequence[Individual]) -> None:
         """Adapt to the population by fitness; of equals the earlier one is the better."""
         self._strategy.update(list(population))
+        self._strategy.sigma *= max(1.0, self._least_std / float(np.sqrt(self.variance.mean())))
         for name, value in vars(self._strategy).items():
             if isinstance(value, np.ndarray):  # a resumed strategy has them row by row too, and rounds the same
                 setattr(self._strategy, name, np.ascontiguousarray(value))
