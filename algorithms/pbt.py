@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from deap import base
+from torch import Tensor
 
 from evorl import tuned
 from evorl.errors import ConfigError, require_at_least
@@ -14,7 +15,7 @@ from evorl.evaluation import Report, describe_lineage
 from evorl.learning import ActingConfig, DDPGConfig, OnCopy, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
-from evorl.selection import ExploitConfig, best_first, copy_and_mark, make_exploit, never_copied, ready
+from evorl.selection import Exploit, ExploitConfig, best_first, copy_and_mark, make_exploit, never_copied, ready
 from evorl.variation import Explore, ExploreConfig, make_explore
 
 _SMALL = NetworkConfig(hidden_sizes=(64, 64))
@@ -60,8 +61,12 @@ class PBT(tuned.TunedLearners[ConfigT]):
         super().build()
         self.champion: Population | None = None
         self.toolbox = base.Toolbox()
-        self.toolbox.register("exploit", make_exploit(self.config, self.streams))
+        self.toolbox.register("exploit", self.make_exploit())
         self.toolbox.register("explore", self.make_explore())
+
+    def make_exploit(self) -> Exploit:
+        """Return who copies whom; a subclass that plans it otherwise returns its own."""
+        return make_exploit(self.config, self.streams)
 
     def make_explore(self) -> Explore:
         """Return how new hyperparameters come about; a subclass that proposes them otherwise returns its own."""
@@ -87,7 +92,10 @@ class PBT(tuned.TunedLearners[ConfigT]):
         """Who is ready and poor copies who is good; the best of before is the answer."""
         self.champion = evaluated[best_first(evaluated.fitness)[:1]]
         steps = (self.generation + 1) * self.config.interval
-        plan = self.toolbox.exploit(evaluated, ready(evaluated, steps, self.config))
+        return self.follow(evaluated, self.toolbox.exploit(evaluated, ready(evaluated, steps, self.config)), steps)
+
+    def follow(self, evaluated: Population, plan: Tensor, steps: int) -> Population:
+        """Return the members after the copying of a plan (n,), the copies marked, and let their slots go along."""
         self.training.follow(plan, self.config.replay_on_copy)
         return copy_and_mark(evaluated, plan, steps, self.config)
 

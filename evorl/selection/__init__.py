@@ -2,6 +2,7 @@
 
 from evorl.selection.beta import NOBODY, adapt_beta, mean_of_others
 from evorl.selection.exploit import Exploit, ExploitConfig, copy, copy_and_mark, make_exploit, never_copied, ready
+from evorl.selection.frequencies import FrequencyConfig, multi_frequency, settle_migrants
 from evorl.selection.genetic import elites_and_offspring, lay_out_slots
 from evorl.selection.ranking import best_first
 
@@ -9,6 +10,7 @@ __all__ = [
     "NOBODY",
     "Exploit",
     "ExploitConfig",
+    "FrequencyConfig",
     "adapt_beta",
     "best_first",
     "copy",
@@ -17,6 +19,8 @@ __all__ = [
     "lay_out_slots",
     "make_exploit",
     "mean_of_others",
+    "multi_frequency",
     "never_copied",
     "ready",
+    "settle_migrants",
 ]
