@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evorl.budget import Ledger
+from evorl.budget import Ledger, Purpose
 from evorl.envs import MemberEnvs
 from evorl.policies import Policy
 from evorl.population import Population, Transitions
@@ -75,46 +75,53 @@ class Collector:
         Raises:
             EnvironmentFault: an environment raised, or returned something that is not finite.
         """
-        self._start(np.flatnonzero(~self._in_episode).tolist(), generation)
-        before = self._observations
+        rows = range(len(self._observations))
         if uniform:
-            actions = self._random_actions()
-        else:
-            tensor = torch.from_numpy(before).to(members.params.device)
-            actions = self.policy.act(members, tensor, self._explore).cpu().numpy()
-        rows = list(range(len(before)))
-        self._observations, rewards, terminated, truncated = self.envs.step(rows, actions)
-        self.ledger.count_steps("warmup" if uniform else "train", len(rows))
-        self.taken += 1
-        self._returns += rewards
-        for row in rows:
-            self._actions[row].append(actions[row])
-        ended = np.flatnonzero(terminated | truncated)
+            return self.step_at_random(rows, generation)
+        self._start(rows, generation)
+        tensor = torch.from_numpy(self._observations).to(members.params.device)
+        actions = self.policy.act(members, tensor, self._explore).cpu().numpy()
+        return self._advance(rows, actions, "train")
+
+    def step_at_random(self, rows: Sequence[int], generation: int) -> Collected:
+        """Let only the members of `rows` take one step, uniformly at random, counted as warm-up."""
+        self._start(rows, generation)
+        return self._advance(rows, self._random_actions(rows), "warmup")
+
+    def _advance(self, rows: Sequence[int], actions: NDArray[np.float32], purpose: Purpose) -> Collected:
+        """Step the environments of `rows` with an action each."""
+        acting = np.array(rows)
+        before = self._observations[acting]
+        following, rewards, terminated, truncated = self.envs.step(list(rows), actions)
+        self.ledger.count_steps(purpose, len(rows))
+        self.taken[acting] += 1
+        self._returns[acting] += rewards
+        self._observations = self._observations.copy()  # what was returned holds the old ones
+        self._observations[acting] = following
+        for row, action in zip(rows, actions, strict=True):
+            self._actions[row].append(action)
+        ended = acting[terminated | truncated]
         self._in_episode[ended] = False
         self.ledger.episodes += len(ended)
-        columns = (
-            before,
-            actions,
-            np.float32(rewards),
-            self._observations,
-            np.float32(terminated),
-            np.arange(len(rows)),
-        )
+        columns = (before, actions, np.float32(rewards), following, np.float32(terminated), acting)
         return Collected(Transitions(*map(torch.from_numpy, columns)), ended.tolist(), self._returns[ended])
 
     def restart(self, rows: Sequence[int]) -> None:
         """Let these members begin a new episode at their next step; the one under way is given up."""
         self._in_episode[list(rows)] = False
 
-    def _random_actions(self) -> NDArray[np.float32]:
+    def _random_actions(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        own = self._explore[rows]
         if self._choices is None:
-            drawn = self._explore.uniform(-1, 1, self._action_size)
+            drawn = own.uniform(-1, 1, self._action_size)
         else:
-            drawn = self._explore.integers([self._choices] * len(self._explore), 1).float()
+            drawn = own.integers([self._choices] * len(own), 1).float()
         actions: NDArray[np.float32] = drawn.numpy()
         return actions
 
     def _start(self, rows: Sequence[int], generation: int) -> None:
+        """Begin an episode for whoever of `rows` is in none."""
+        rows = [row for row in rows if not self._in_episode[row]]
         for row in rows:
             self._seeds[row] = self.streams.episode_seed("episode", generation, row, int(self._started[row]))
             self._actions[row] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evorl.budget import Ledger
 from evorl.errors import require_at_least
-from evorl.interaction import Collector, Replay
+from evorl.interaction import Collected, Collector, Replay
 from evorl.learning.actor_critic import ActorCritic, FurtherLoss
 from evorl.learning.training import OnCopy
 from evorl.policies import OrnsteinUhlenbeck
@@ -99,6 +99,28 @@ class OffPolicy:
         elif replay == "clear":
             self.replay.clear(rows)
 
+    def renew(self, rows: Sequence[int]) -> None:
+        """Let the slots `rows` be as they were at first, for new members."""
+        self.collector.restart(rows)
+        self.collector.taken[list(rows)] = 0
+        self.replay.clear(rows)
+        if self.noise is not None:
+            self.noise.clear(rows)
+
+    def warm_up(self, candidates: Population, rows: Sequence[int], generation: int) -> Population:
+        """Return the members after `warmup_steps` random steps of only `rows`, stored for the updates to come."""
+        recent = candidates.traits["recent_returns"].clone()
+        for _ in range(self.config.warmup_steps):
+            self._store(self.collector.step_at_random(rows, generation), recent)
+        return candidates.with_traits(recent_returns=recent)
+
+    def _store(self, collected: Collected, recent: Tensor) -> None:
+        """Store the transitions, and push returns to the windows (n, w), in place."""
+        self.replay.add(collected.transitions)
+        self.ledger.stored += len(collected.transitions)
+        if collected.finished:
+            push_returns_(recent, collected.finished, collected.returns)
+
     def init(self, params: Tensor) -> dict[str, Tensor]:
         """Return the traits of new members with parameters (n, d)."""
         return {**self.learner.init(params, self.streams), **new_records(len(params))}
@@ -116,11 +138,7 @@ class OffPolicy:
         losses = []
         for _ in range(steps):
             warming = bool(self.collector.taken.min() < self.config.warmup_steps)
-            collected = self.collector.step(members, generation, uniform=warming)
-            self.replay.add(collected.transitions)
-            self.ledger.stored += len(collected.transitions)
-            if collected.finished:
-                push_returns_(recent, collected.finished, collected.returns)
+            self._store(self.collector.step(members, generation, uniform=warming), recent)
             if not warming:
                 updates = self.config.updates_per_step
                 losses.append(self.learner.update_(members, self.replay, updates, self.streams, extra))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,14 @@ class OnPolicy:
     def follow(self, plan: Tensor, replay: OnCopy) -> None:
         """Let who copies begin a new episode; there is no replay."""
         self.collector.restart((plan != torch.arange(len(plan))).nonzero()[:, 0].tolist())
+
+    def renew(self, rows: Sequence[int]) -> None:
+        """Let new members begin with an episode; there is no replay."""
+        self.collector.restart(rows)
+
+    def warm_up(self, candidates: Population, rows: Sequence[int], generation: int) -> Population:
+        """Return the members; there is no warm-up."""
+        return candidates
 
     def init(self, params: Tensor) -> dict[str, Tensor]:
         """Return the traits of new members with parameters (n, d)."""

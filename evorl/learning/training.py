@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
@@ -33,6 +33,12 @@ class Training(Protocol):
 
         `plan` (n,) holds the row that each member was copied from, its own if it was not.
         """
+
+    def renew(self, rows: Sequence[int]) -> None:
+        """Let the slots `rows` be as they were at first, for new members: no episode, no replay, no warm-up yet."""
+
+    def warm_up(self, candidates: Population, rows: Sequence[int], generation: int) -> Population:
+        """Return the members after the warm-up of only `rows`, under the same ids; as they are if there is none."""
 
     def init(self, params: Tensor) -> dict[str, Tensor]:
         """Return the traits of new members with parameters (n, d)."""

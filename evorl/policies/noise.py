@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,6 +43,10 @@ class OrnsteinUhlenbeck:
             raise ValueError(f"normals must be of all {len(self.state)} rows, got {len(normals)}")
         self.state = self.state - self.theta * self.state + self.sigma * normals.double()
         return self.scale * self.state
+
+    def clear(self, rows: Sequence[int]) -> None:
+        """Let the states of `rows` be as they were at first."""
+        self.state = self.state.index_fill(0, torch.tensor(rows, dtype=torch.int64), 0.0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state."""

@@ -268,3 +268,26 @@ def test_a_fault_names_the_member_and_the_step_of_its_episode(uniform: bool) -> 
     assert longer[0] > 0
     with pytest.raises(EnvironmentFault, match=f"member {longer[0]}, step 4 of its episode"):
         side.steps(4, uniform=uniform)
+
+
+def test_some_rows_can_step_alone_at_random_and_the_others_stand_still() -> None:
+    side = Side(oracle(4), 3)
+    before = side.steps(2)
+    some = [snapshot(side.collector.step_at_random([0, 2], 0)) for _ in range(3)]
+    assert side.ledger.steps["train"] == 6
+    assert side.ledger.steps["warmup"] == 6
+    assert side.collector.taken.tolist() == [5, 2, 5]
+    assert [one.transitions.members.tolist() for one in some if one.transitions.members is not None] == [[0, 2]] * 3
+    assert [one.finished for one in some] == [[], [0, 2], []], "two steps of four had been taken"
+    assert torch.equal(some[0].transitions.observations, before[1].transitions.next_observations[[0, 2]])
+    after = side.steps(1)[0]
+    assert torch.equal(after.transitions.observations[1], before[1].transitions.next_observations[1])
+    assert torch.equal(after.transitions.observations[[0, 2]], some[2].transitions.next_observations)
+
+
+def test_random_steps_of_some_rows_are_those_of_a_warm_up_of_all() -> None:
+    one, all_rows = Side(oracle(4), 3), Side(oracle(4), 3)
+    some = [snapshot(one.collector.step_at_random([1], 0)) for _ in range(6)]
+    for alone, together in zip(some, all_rows.steps(6, uniform=True), strict=True):
+        assert torch.equal(alone.transitions.actions[0], together.transitions.actions[1])
+        assert torch.equal(alone.transitions.next_observations[0], together.transitions.next_observations[1])

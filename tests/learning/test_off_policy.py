@@ -173,3 +173,22 @@ def test_the_window_forgets_the_oldest_return_of_the_row_alone() -> None:
     assert recent[2].tolist() == [100 + number for number in range(2, WINDOW + 2)]
     assert recent[1, -1] == -1
     assert recent[1, :-1].isnan().all()
+
+
+def test_new_members_begin_in_slots_as_they_were_at_first_and_warm_up_alone() -> None:
+    side = Side(3)
+    learned = side.training.act_and_learn(side.members, 12, 0)
+    side.training.renew([1])
+    assert side.replay.sizes == [12, 0, 12]
+    assert side.collector.taken.tolist() == [12, 0, 12]
+    warm = side.training.warm_up(learned, [1], 1)
+    assert side.replay.sizes == [12, WARMUP, 12]
+    assert side.collector.taken.tolist() == [12, WARMUP, 12]
+    assert side.ledger.steps["warmup"] == 4 * WARMUP
+    assert side.ledger.stored == 3 * 12 + WARMUP
+    assert torch.equal(warm.params, learned.params)
+    others = [0, 2]
+    returns, before = warm.traits["recent_returns"], learned.traits["recent_returns"]
+    assert same(returns[others], before[others])
+    after = side.training.act_and_learn(warm, 1, 1)
+    assert (after.traits["updates"] == warm.traits["updates"] + 1).all(), "nobody waits for a warm-up any more"

@@ -91,3 +91,11 @@ def test_a_member_with_a_normaliser_acts_on_its_normalised_observation() -> None
     policy, seen = NoisyPolicy(NETWORK, OrnsteinUhlenbeck(2, 2)), torch.full((2, 3), 4.5)
     expected = policy.act(members.only_traits("nothing"), torch.full((2, 3), 0.5))
     torch.testing.assert_close(policy.act(members, seen), expected)
+
+
+def test_rows_that_are_cleared_begin_again() -> None:
+    noise = OrnsteinUhlenbeck(3, 2)
+    noise.step(torch.ones(3, 2))
+    before = noise.state
+    noise.clear([0, 2])
+    assert noise.state.tolist() == [[0.0, 0.0], before[1].tolist(), [0.0, 0.0]]
