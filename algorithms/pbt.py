@@ -12,14 +12,10 @@ from torch import Tensor
 from evorl import tuned
 from evorl.errors import ConfigError, require_at_least
 from evorl.evaluation import Report, describe_lineage
-from evorl.learning import ActingConfig, DDPGConfig, OnCopy, TD3Config
-from evorl.policies import NetworkConfig
+from evorl.learning import ActingConfig, DDPGConfig, OnCopy
 from evorl.population import Population
 from evorl.selection import Exploit, ExploitConfig, best_first, copy_and_mark, make_exploit, never_copied, ready
 from evorl.variation import Explore, ExploreConfig, make_explore
-
-_SMALL = NetworkConfig(hidden_sizes=(64, 64))
-_QUICK = TD3Config(critic=_SMALL, batch_size=128)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +44,10 @@ class PBT(tuned.TunedLearners[ConfigT]):
 
     name = "pbt"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "published": {},
-        "common": {"warmup_steps": 1_000},
+        **tuned.TunedLearners.presets,
         "no-copying": {"bottom_fraction": 0.0},
         "paper-factors": {"perturb_factors": (0.8, 1.2)},
-        "quick": {"network": _SMALL, "learner": _QUICK, "interval": 1_000, "warmup_steps": 500, "burn_in": 2_000},
+        "quick": {**tuned.QUICK, "burn_in": 2_000},
     }
     state = (*tuned.TunedLearners.state, "champion")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 
@@ -11,8 +12,21 @@ from evorl import learners
 from evorl.errors import require_at_least
 from evorl.evaluation import Report
 from evorl.hyperparameters import Space, SpaceForms, space_for, traits_of
+from evorl.learning import TD3Config
+from evorl.policies import NetworkConfig
 from evorl.population import Population
+from evorl.selection import best_first
 from evorl.task import Task
+
+_SMALL = NetworkConfig(hidden_sizes=(64, 64))
+#: Settings of a first try in a minute.
+QUICK: Mapping[str, Any] = {
+    "network": _SMALL,
+    "learner": TD3Config(critic=_SMALL, batch_size=128),
+    "interval": 1_000,
+    "window": 5,
+    "warmup_steps": 500,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +64,12 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 class TunedLearners(learners.Learners[ConfigT]):
     """Each member acts and learns under hyperparameters that it drew from their priors."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {},
+        "common": {"warmup_steps": 1_000},
+        "quick": QUICK,
+    }
+
     def build(self) -> None:
         """Make the learner and the space."""
         super().build()
@@ -68,6 +88,10 @@ class TunedLearners(learners.Learners[ConfigT]):
             played = [self.play_fitness(candidates, starts=f"fitness {episode}").fitness for episode in range(fresh)]
             returns = torch.stack(played, dim=1)
         return candidates.with_traits(fitness_returns=returns).with_fitness(returns.nanmean(dim=1))
+
+    def answer(self) -> Population:
+        """The best by fitness."""
+        return self.population[best_first(self.population.fitness)[:1]]
 
     def report(self, evaluated: Population) -> Report:
         """Return every member's hyperparameters and how far they spread."""
