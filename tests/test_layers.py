@@ -21,7 +21,7 @@ LINES = [
     ["interaction"],
     ["variation", "learning", "evaluation", "selection"],
     ["template"],
-    ["learners", "tuned"],
+    ["learners", "tuned", "trials"],
     ["algorithms"],
     ["running"],
     ["analysis"],

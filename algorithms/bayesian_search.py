@@ -1,0 +1,89 @@
+"""Bayesian search: trials of fixed hyperparameters, some at a time, that Optuna proposes from how the others ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from evorl import trials, tuned
+from evorl.errors import ConfigError, require_at_least
+from evorl.hyperparameters import Sampler, Values, propose, require_optuna
+from evorl.population import Population
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(trials.Config):
+    """Settings of Bayesian search."""
+
+    population_size: int = 4
+    """Trials at a time; their steps add up."""
+    trials: int = 16
+    """Trials in all, each of an equal share of the budget."""
+    sampler: Sampler = "tpe"
+    """Optuna's tree-structured Parzen estimator or its Gaussian process."""
+    startup_trials: int = 10
+    """Trials before the sampler proposes; they are drawn from the priors, as PBT's first members are."""
+
+    def check(self) -> None:
+        """Raise ConfigError if a setting cannot work."""
+        super().check()
+        require_at_least("trials", self.trials, 1)
+        require_at_least("startup_trials", self.startup_trials, 1)
+        if self.trials % self.population_size:
+            n, got = self.population_size, self.trials
+            raise ConfigError(f"trials must be a multiple of population_size = {n}, which run at a time, got {got}")
+        share = self.total_timesteps // self.trials
+        if self.interval > share:
+            got = self.interval
+            raise ConfigError(
+                f"interval must be at most {share}, total_timesteps / trials, the steps of one, got {got}"
+            )
+
+
+class BayesianSearch(trials.Trials[Config]):
+    """A batch of trials at a time, each a fresh member; at its end the results are told and the next is proposed."""
+
+    name = "bayesian-search"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **tuned.TunedLearners.presets,
+        "quick": {**tuned.QUICK, "trials": 8, "startup_trials": 4},
+    }
+    state = (*trials.Trials.state, "told")
+
+    def build(self) -> None:
+        """No trial has ended yet."""
+        super().build()
+        require_optuna(self.name)
+        self.told = {"places": torch.zeros(0, len(self.space)).double(), "fitness": torch.zeros(0).double()}
+
+    def select(self, evaluated: Population) -> Population:
+        """When the batch has had its share of the budget, tell its results and begin the next."""
+        n, ended, total = len(evaluated), len(self.told["fitness"]), self.config.trials
+        if ended == total or self.ledger.spent * total < (ended + n) * self.config.total_timesteps:
+            return evaluated
+        self.end(evaluated, range(n))
+        places = self.space.to_unit(self.space.values_of(evaluated.traits))
+        news = {"places": places, "fitness": evaluated.fitness}
+        self.told = {name: torch.cat([self.told[name], new]) for name, new in news.items()}
+        following = ended + n
+        return evaluated if following == total else self.begin(evaluated, range(n), self.proposals(following, n))
+
+    def proposals(self, ended: int, n: int) -> Values:
+        """Return the hyperparameters (n,) of the next trials, `ended` trials having ended."""
+        rows = range(ended, ended + n)
+        drawn = self.space.to_unit(self.space.sample(self.streams.rows("prior", rows)))
+        asked = [row - ended for row in rows if row >= self.config.startup_trials]
+        if asked:
+            seed = self.streams.episode_seed("propose", ended)
+            told = self.told["places"], self.told["fitness"]
+            drawn[asked] = propose(self.space, *told, len(asked), self.config.sampler, seed)
+        return self.space.from_unit(drawn)
+
+
+if __name__ == "__main__":
+    from evorl.cli import script
+
+    script(BayesianSearch.name)
