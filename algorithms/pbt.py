@@ -22,7 +22,7 @@ from evorl.variation import Explore, ExploreConfig, make_explore
 class Config(ExploitConfig, ExploreConfig, tuned.Config):
     """Settings of PBT; below 20 members the paper finds results unreliable."""
 
-    interval: int = 5_000
+    interval: int = 10_000
     """Steps of a member in a generation, after which it may copy another."""
     replay_on_copy: OnCopy = "keep"
     """What becomes of the replay of who copies: kept, its donor's copied, cleared; or there is one for all."""
@@ -31,6 +31,10 @@ class Config(ExploitConfig, ExploreConfig, tuned.Config):
         """Raise ConfigError if a setting cannot work."""
         for part in (ActingConfig, ExploitConfig, ExploreConfig):
             part.check(self)
+        if self.population_size < 2 and self.bottom_fraction:
+            raise ConfigError(
+                "population_size must be at least 2, as one alone copies nobody, or bottom_fraction 0, got 1"
+            )
         require_at_least("window", self.window, 2 if self.exploit == "t_test" else 1)
         if self.replay_on_copy == "clear" and isinstance(self.learner, DDPGConfig):
             raise ConfigError("replay_on_copy must not be clear with ddpg, whose minibatches hold no transition twice")
@@ -54,6 +58,7 @@ class PBT(tuned.TunedLearners[ConfigT]):
     def build(self) -> None:
         """Register `exploit` and `explore`; they may be registered anew before the first generation."""
         super().build()
+        self.require_returns(self.config.interval, "interval")
         self.champion: Population | None = None
         self.toolbox = base.Toolbox()
         self.toolbox.register("exploit", self.make_exploit())

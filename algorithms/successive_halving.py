@@ -18,7 +18,7 @@ from evorl.task import Task
 class Config(trials.Config):
     """Settings of successive halving; its rungs are at first_rung * reduction_factor^k generations of a trial."""
 
-    first_rung: int = 1
+    first_rung: int = 2
     """Generations of a trial before it can be stopped."""
     reduction_factor: int = 3
     """Of the trials that come to a rung, the best one in so many goes on."""
@@ -44,6 +44,7 @@ class SuccessiveHalving(trials.Trials[Config]):
         """No trial has come to a rung yet."""
         super().build()
         require_optuna(self.name)
+        self.require_returns(self.config.first_rung * self.config.interval, "first_rung * interval")
         self.reports: list[Rung] = []
 
     def learn(self, candidates: Population) -> Population:

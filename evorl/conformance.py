@@ -31,6 +31,7 @@ SMALL_TASK = {"env_id": "Pendulum-v1", "env_kwargs": {"max_episode_steps": 7}, "
 #: What settings of these names are at most, wherever they stand in a config.
 SMALL: dict[str, Any] = {"population_size": 4, "hidden_sizes": (8, 8), "minibatches": 2, "epochs": 2}
 SMALL |= {"warmup_steps": 5, "start_steps": 5, "batch_size": 5, "interval": 10, "rollout_length": 10, "burn_in": 10}
+SMALL |= {"window": 1, "ratios": (1,)}
 
 
 class ConformanceError(AssertionError):

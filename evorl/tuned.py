@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import torch
 
 from evorl import learners
-from evorl.errors import require_at_least
+from evorl.errors import ConfigError, require_at_least
 from evorl.evaluation import Report
 from evorl.hyperparameters import Space, SpaceForms, space_for, traits_of
 from evorl.learning import TD3Config
@@ -75,6 +75,17 @@ class TunedLearners(learners.Learners[ConfigT]):
         super().build()
         self.space = self.config.hyperparameters
         self.space.require_tunable(self.training.tunable, vars(self.config.learner))
+
+    def require_returns(self, steps: int, setting: str) -> None:
+        """Raise ConfigError if `steps` of a member, of which `setting` is the length, may be too few for its fitness.
+
+        They are if fitness is of returns in training, and `window` episodes of the task's time limit take longer.
+        """
+        needed = self.config.window * (self.task.time_limit or 0)
+        if not self.config.fresh_episodes and steps < needed:
+            episodes = f"window = {self.config.window} episodes of {self.task.time_limit} steps"
+            remedy = "or take a smaller window, or fitness fresh"
+            raise ConfigError(f"{setting} must be at least {needed}, {episodes}, got {steps}; {remedy}")
 
     def initialise(self) -> Population:
         """Fresh members with hyperparameters of their own, the same for all algorithms that draw them."""

@@ -31,7 +31,8 @@ TINY = NetworkConfig(hidden_sizes=(3,))
 SHORT: dict[str, int | float | bool | str] = {"max_episode_steps": 3}
 CONFIG = cem.Config(env_id=ORACLE, env_kwargs=SHORT, population_size=4, total_timesteps=1_000, network=TINY)
 #: What an installed algorithm needs beyond the small config, so that all its parts have something to do.
-FURTHER: dict[str, dict[str, Any]] = {"pbt": {"bottom_fraction": 0.25, "donor_fraction": 0.25}}
+QUARTERS = {"bottom_fraction": 0.25, "donor_fraction": 0.25}
+FURTHER: dict[str, dict[str, Any]] = {"pbt": QUARTERS, "pbt-es": QUARTERS}
 
 
 def small_td3(n: int) -> td3.Config:

@@ -37,7 +37,7 @@ def learner(**settings: Any) -> TD3Config:
 
 def config(n: int = 4, **settings: Any) -> Config:
     given = {"learner": learner(), "space": SPACE, "burn_in": 0, **settings}
-    common = {"warmup_steps": WARMUP, "interval": INTERVAL, "total_timesteps": 2_000}
+    common = {"warmup_steps": WARMUP, "interval": INTERVAL, "window": 3, "total_timesteps": 2_000}
     return Config(
         env_id=ORACLE, env_kwargs={"max_episode_steps": LIMIT}, population_size=n, network=TINY, **{**common, **given}
     )
@@ -167,9 +167,11 @@ def test_frozen_hyperparameters_without_copying_are_those_of_the_settings() -> N
 
 
 def test_one_alone_never_copies() -> None:
-    run = PBT(config(1))
+    run = PBT(config(1, bottom_fraction=0.0))
     generations(run, 3)
     assert run.population.id.tolist() == [0]
+    with pytest.raises(ConfigError, match="population_size must be at least 2, as one alone copies nobody"):
+        config(1)
 
 
 def test_first_hyperparameters_are_those_of_any_algorithm_with_the_same_seed() -> None:
@@ -198,7 +200,7 @@ def test_the_replay_does_what_was_asked(choice: OnCopy) -> None:
 
 
 def test_who_copied_begins_a_new_episode_and_the_others_go_on_with_theirs() -> None:
-    run = PBT(config(4, **ALL, interval=2 * LIMIT + 2))
+    run = PBT(config(4, **ALL, interval=2 * LIMIT + 2, window=2))
     generations(run, 1)
     copied, before = run.population.traits["copied"], run.population.traits["recent_returns"]
     after = run.training.act_and_learn(run.population, 2, 1).traits["recent_returns"]
@@ -241,6 +243,10 @@ def test_the_answer_is_the_best_before_the_last_copying() -> None:
         ({"exploit": "best"}, "exploit must name an operator"),
         ({"window": 1, "exploit": "t_test"}, "window must be at least 2, got 1"),
         ({"bottom_fraction": 0.7}, "bottom_fraction must be between 0 and 0.5, got 0.7"),
+        (
+            {"window": 4},
+            "interval must be at least 16, window = 4 episodes of 4 steps, got 12; or take a smaller window",
+        ),
         ({"warmup_steps": 0}, "warmup_steps must be at least 1, got 0"),
     ],
 )
@@ -252,7 +258,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_runs(settings: di
 def test_usual_spaces_are_used_if_none_is_given() -> None:
     ddpg = DDPGConfig(batch_size=4)
     assert set(PBT(config(space={}, learner=ddpg)).space) == {"actor_learning_rate", "critic_learning_rate", "discount"}
-    assert config(learner=PPOConfig(rollout_length=12, minibatches=2), space={}).fresh_episodes == 10
+    assert config(learner=PPOConfig(rollout_length=12, minibatches=2), space={}).fresh_episodes == 3
 
 
 class Ascent:
@@ -307,7 +313,14 @@ def test_the_quadratic_of_the_paper_is_solved_by_copying_and_not_without(share: 
     space = {"first": "0:1", "second": "0:1"}
     run = Quadratic(
         config(
-            2, space=space, interval=5, explore="resample", ties="copy", bottom_fraction=share, total_timesteps=4_000
+            2,
+            space=space,
+            interval=5,
+            window=1,
+            explore="resample",
+            ties="copy",
+            bottom_fraction=share,
+            total_timesteps=4_000,
         )
     )
     while not run.finished:

@@ -49,7 +49,14 @@ def bayesian_config(**settings: Any) -> bayesian_search.Config:
 
 
 def halving_config(n: int = 4, **settings: Any) -> successive_halving.Config:
-    given = {"population_size": n, "reduction_factor": 2, "rungs": 2, "total_timesteps": 2_000, **settings}
+    given = {
+        "population_size": n,
+        "first_rung": 1,
+        "reduction_factor": 2,
+        "rungs": 2,
+        "total_timesteps": 2_000,
+        **settings,
+    }
     return successive_halving.Config(**{**COMMON, **given})
 
 

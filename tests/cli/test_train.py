@@ -482,7 +482,7 @@ KILLED = {
     "cem-rl Pendulum": ["cem-rl", *FOUR, "--total-timesteps", "8000", "--start-steps", "800"],
     "erl Pendulum": ["erl", *FOUR, "--total-timesteps", "10000", "--start-steps", "500"],
     "p3s-td3 Pendulum": ["p3s-td3", *FOUR, "--total-timesteps", "10000", "--final-episodes", "3"],
-    "pbt Pendulum": ["pbt", *FOUR, "--total-timesteps", "10000", "--burn-in", "400", *CYCLES],
+    "pbt Pendulum": ["pbt", *FOUR, "--total-timesteps", "10000", "--burn-in", "400", "--window", "1", *CYCLES],
     "svpg swing-up": ["svpg", "--env-id", "evorl/CartPoleSwingUp-v0", "--total-timesteps", "100000"],
     "td3 HalfCheetah": ["td3", "--env-id", "HalfCheetah-v5", "--total-timesteps", "4000", *CYCLES],
 }
