@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ Arguments = Annotated[
 ]
 
 
+#: What steps the environments: of `auto`, the fastest that gives what Gymnasium gives.
+Backend = Literal["auto", "gymnasium", "mujoco-batch"]
+
+
 @dataclass(frozen=True)
 class Task:
     """The sizes, bounds and time limit of an environment.
@@ -59,6 +63,7 @@ class Task:
         time_limit: steps after which an episode is truncated; None if it never is.
         choices: number of discrete actions; None where actions are continuous.
         reward_delay: steps from one payment of the rewards to the next; 0 where each is paid at once.
+        backend: what steps the environments; all give the same numbers.
     """
 
     env_id: str
@@ -69,6 +74,7 @@ class Task:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     choices: int | None = None
     reward_delay: int = 0
+    backend: Backend = "auto"
 
     @property
     def action_size(self) -> int:

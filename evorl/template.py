@@ -24,7 +24,7 @@ from evorl.population import Identities, Population
 from evorl.state import restore, state_of
 from evorl.stopwatch import Stopwatch
 from evorl.streams import Streams
-from evorl.task import Arguments, Task
+from evorl.task import Arguments, Backend, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,8 @@ class Config:
     """Arguments of the environment."""
     delayed_reward: int = 0
     """Steps from one payment of the summed rewards to the next; 0 to pay each at once."""
+    backend: Backend = "auto"
+    """What steps the environments; of all that can, the fastest if `auto`. It changes no result."""
     device: str = "cpu"
     """Where parameters live and learn."""
     preset: str = "published"
@@ -160,7 +162,8 @@ class EvoRL(Generic[ConfigT]):
     @classmethod
     def describe(cls, config: ConfigT) -> Task:
         """Return the task; an algorithm that needs no environment makes one up, of any sizes."""
-        return replace(describe(config.env_id, config.env_kwargs), reward_delay=config.delayed_reward)
+        task = describe(config.env_id, config.env_kwargs)
+        return replace(task, reward_delay=config.delayed_reward, backend=config.backend)
 
     @classmethod
     def make_policy(cls, config: ConfigT, task: Task) -> Policy:

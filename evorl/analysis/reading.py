@@ -125,7 +125,7 @@ def changes(curve: Curve) -> list[str]:
     config = curve.settings["config"]
     algorithm = registry.from_path(curve.settings["algorithm"], curve.settings["imports"])
     preset = to_plain(algorithm.preset(config["preset"], env_id=config["env_id"]))
-    of_the_task = (*FREE, "env_kwargs", "delayed_reward", "device")
+    of_the_task = (*FREE, "env_kwargs", "delayed_reward", "backend", "device")
     ours, theirs = ({name: v for name, v in plain.items() if name not in of_the_task} for plain in (preset, config))
     return differences(_known(ours, theirs), theirs)
 
