@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -41,6 +42,13 @@ Arguments = Annotated[
         str_from_instance=lambda kwargs: [f"{name}={value}" for name, value in kwargs.items()],
     ),
 ]
+
+
+@cache
+def _bounds(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[NDArray[np.float32], ...]:
+    """Return lower and upper bound, middle and half the range of actions, each (a,), not to be changed."""
+    lowest, highest = np.array(low, np.float32), np.array(high, np.float32)
+    return lowest, highest, (highest + lowest) / 2, (highest - lowest) / 2
 
 
 #: What steps the environments: of `auto`, the fastest that gives what Gymnasium gives.
@@ -88,8 +96,8 @@ class Task:
         """
         if self.choices is not None:
             return actions.astype(np.int64) + int(self.action_low[0])
-        low, high = np.array(self.action_low, np.float32), np.array(self.action_high, np.float32)
-        scaled: NDArray[np.float32] = np.clip((high + low) / 2 + (high - low) / 2 * actions, low, high)
+        low, high, middle, half = _bounds(self.action_low, self.action_high)
+        scaled: NDArray[np.float32] = np.clip(middle + half * actions, low, high)
         return scaled
 
     def require_continuous(self) -> None:

@@ -10,9 +10,11 @@ import pytest
 import torch
 from support import ORACLE, same
 
+from evorl.envs import GymnasiumEnvs, MujocoBatchEnvs
 from evorl.errors import ConfigError
 from evorl.policies import NetworkConfig
 from evorl.population import Population
+from evorl.task import Backend
 from evorl.template import Config, EvoRL
 
 N, LENGTH = 3, 4
@@ -335,3 +337,18 @@ def test_the_budget_needs_no_bound_where_a_generation_has_none() -> None:
 
 def test_nothing_is_stepped_by_construction() -> None:
     assert Climber(config()).ledger.spent == 0
+
+
+def test_the_back_end_of_the_settings_steps_the_environments() -> None:
+    settings: dict[str, Any] = {"env_id": "InvertedPendulum-v5", "population_size": 2, "network": TINY}
+    kinds: dict[Backend, type[Any]] = {
+        "gymnasium": GymnasiumEnvs,
+        "mujoco-batch": MujocoBatchEnvs,
+        "auto": MujocoBatchEnvs,
+    }
+    for backend, kind in kinds.items():
+        run = Control(Config(backend=backend, **settings))
+        assert isinstance(run.episodes.envs, kind)
+        run.close()
+    with pytest.raises(ConfigError, match="backend mujoco-batch cannot step Pendulum-v1"):
+        Control.check(Config(backend="mujoco-batch", **{**settings, "env_id": "Pendulum-v1"}))

@@ -62,7 +62,8 @@ class Collector:
         self._in_episode = np.zeros(n, bool)
         self._returns = np.zeros(n)
         self._observations = np.zeros((n, task.observation_size), np.float32)
-        self._actions: list[list[NDArray[np.float32]]] = [[] for _ in range(n)]
+        self._actions = np.empty((n, 0, task.action_size), np.float32)
+        self._lengths = np.zeros(n, np.int64)
 
     def step(self, members: Population, generation: int, uniform: bool = False) -> Collected:
         """Let every member take one step.
@@ -91,15 +92,13 @@ class Collector:
     def _advance(self, rows: Sequence[int], actions: NDArray[np.float32], purpose: Purpose) -> Collected:
         """Step the environments of `rows` with an action each."""
         acting = np.array(rows)
-        before = self._observations[acting]
+        before = self._observations[acting]  # a copy
         following, rewards, terminated, truncated = self.envs.step(list(rows), actions)
         self.ledger.count_steps(purpose, len(rows))
         self.taken[acting] += 1
         self._returns[acting] += rewards
-        self._observations = self._observations.copy()  # what was returned holds the old ones
         self._observations[acting] = following
-        for row, action in zip(rows, actions, strict=True):
-            self._actions[row].append(action)
+        self._remember(acting, actions)
         ended = acting[terminated | truncated]
         self._in_episode[ended] = False
         self.ledger.episodes += len(ended)
@@ -119,14 +118,22 @@ class Collector:
         actions: NDArray[np.float32] = drawn.numpy()
         return actions
 
+    def _remember(self, acting: NDArray[np.int64], actions: NDArray[np.float32]) -> None:
+        """Put actions (k, a) behind those of the episodes of the rows `acting`; room grows in doublings."""
+        n, room, width = self._actions.shape
+        if self._lengths.max() == room:
+            more = np.empty((n, max(room, 64), width), np.float32)
+            self._actions = np.concatenate([self._actions, more], axis=1)
+        self._actions[acting, self._lengths[acting]] = actions
+        self._lengths[acting] += 1
+
     def _start(self, rows: Sequence[int], generation: int) -> None:
         """Begin an episode for whoever of `rows` is in none."""
         rows = [row for row in rows if not self._in_episode[row]]
         for row in rows:
             self._seeds[row] = self.streams.episode_seed("episode", generation, row, int(self._started[row]))
-            self._actions[row] = []
         if rows:
-            self._observations = self._observations.copy()  # what was returned holds the old ones
+            self._lengths[rows] = 0
             self._observations[rows] = self.envs.reset(rows, self._seeds[rows].tolist())
             self._returns[rows] = 0.0
             self._started[rows] += 1
@@ -142,7 +149,10 @@ class Collector:
             "in_episode": torch.from_numpy(self._in_episode.copy()),
             "returns": torch.from_numpy(self._returns.copy()),
             "observations": torch.from_numpy(self._observations.copy()),
-            "actions": [torch.from_numpy(np.stack(actions)) if actions else None for actions in self._actions],
+            "actions": [
+                torch.from_numpy(actions[:length].copy()) if length else None
+                for actions, length in zip(self._actions, self._lengths.tolist(), strict=True)
+            ],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -154,7 +164,11 @@ class Collector:
         self.taken, self._started = state["taken"].numpy().copy(), state["started"].numpy().copy()
         self._seeds, self._in_episode = state["seeds"].numpy().copy(), state["in_episode"].numpy().copy()
         self._returns, self._observations = state["returns"].numpy().copy(), state["observations"].numpy().copy()
-        self._actions = [[] if actions is None else list(actions.numpy()) for actions in state["actions"]]
+        self._lengths[:] = [0 if actions is None else len(actions) for actions in state["actions"]]
+        self._actions = np.empty((len(self._lengths), int(self._lengths.max()), self._action_size), np.float32)
+        for row, actions in enumerate(state["actions"]):
+            if actions is not None:
+                self._actions[row, : len(actions)] = actions.numpy()
         for row in np.flatnonzero(self._in_episode).tolist():
             if not self._repeat(row):
                 self.exact = False
@@ -162,7 +176,7 @@ class Collector:
 
     def _repeat(self, row: int) -> bool:
         observation = self.envs.reset([row], [int(self._seeds[row])])
-        for action in self._actions[row]:
+        for action in self._actions[row, : self._lengths[row]]:
             observation, _, terminated, truncated = self.envs.step([row], action[None])
             self.ledger.count_steps("restored", 1)
             if terminated[0] or truncated[0]:

@@ -148,6 +148,7 @@ def test_what_cannot_work_is_said_in_one_line(words: list[str], line: str, compl
         ([*CEM, "--population-size", "four"], ["--population-size", "'four'"]),
         ([*CEM, "--variance-init", "wide"], ["--variance-init", "'wide'"]),
         ([*CEM, "--covariance-divisor", "cod"], ["--covariance-divisor", "'cod'", "'code'", "'paper'"]),
+        ([*CEM, "--backend", "mujoco"], ["--backend", "'mujoco'", "'mujoco-batch'"]),
         ([*CEM, "--network.activation", "sigmoid"], ["--network.activation", "'sigmoid'", "'relu'"]),
         ([*CEM, "--preset"], ["--preset"]),
         ([*CEM, "--resume"], ["--resume"]),

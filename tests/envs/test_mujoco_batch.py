@@ -66,8 +66,8 @@ def test_every_task_of_gymnasium_that_can_be_batched_is() -> None:
 
 @pytest.mark.parametrize("env_id", TASKS)
 def test_rows_equal_gymnasiums_environments_bit_for_bit(env_id: str) -> None:
-    task = describe(env_id, {"max_episode_steps": 40})
-    ends = play(task, 150, seed=1)
+    task = describe(env_id, {"max_episode_steps": 30})
+    ends = play(task, 100, seed=1)
     assert ends["terminated" if env_id.rpartition("-")[0] in FALLING else "truncated"]
 
 
@@ -107,7 +107,7 @@ HUMANOID = {f"include_{name}_in_observation": False for name in ("cinert", "qfrc
     ],
 )
 def test_the_arguments_of_a_task_count(env_id: str, kwargs: dict[str, Any]) -> None:
-    play(describe(env_id, {**kwargs, "max_episode_steps": 40}), 90, seed=2)
+    play(describe(env_id, {**kwargs, "max_episode_steps": 30}), 60, seed=2)
 
 
 # Sums and powers.

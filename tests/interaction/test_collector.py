@@ -291,3 +291,17 @@ def test_random_steps_of_some_rows_are_those_of_a_warm_up_of_all() -> None:
     for alone, together in zip(some, all_rows.steps(6, uniform=True), strict=True):
         assert torch.equal(alone.transitions.actions[0], together.transitions.actions[1])
         assert torch.equal(alone.transitions.next_observations[0], together.transitions.next_observations[1])
+
+
+@pytest.mark.parametrize("taken", [63, 64, 65, 130])
+def test_a_long_episode_is_repeated_whole(taken: int) -> None:
+    """Room for the actions of an episode grows by steps; none of them may be lost, or kept beyond its episode."""
+    first = Side(oracle(terminate_at=100, spread=30), 2)
+    first.steps(taken)
+    state = first.collector.state_dict()
+    assert [0 if actions is None else len(actions) for actions in state["actions"]] == [
+        int(observation[1]) for observation in state["observations"]
+    ]
+    second = first.resumed()
+    assert second.collector.exact
+    assert same(second.collector.state_dict(), state)

@@ -83,6 +83,15 @@ def test_one_row_serves_many_inputs(norm: LayerNorm) -> None:
     torch.testing.assert_close(network(params, inputs), network(params.expand(6, -1), inputs))
 
 
+def test_without_gradient_the_outputs_are_the_same_to_the_last_bit() -> None:
+    network = MLP(5, 3, NetworkConfig(hidden_sizes=(17, 9), layer_norm="torch"), output="tanh")
+    params, inputs = network.init(Streams(0).rows("initialise", range(4))), torch.randn(4, 1, 5)
+    with torch.no_grad():
+        plain = network(params, inputs)
+    assert not plain.requires_grad
+    assert torch.equal(plain, network(params.requires_grad_(), inputs))
+
+
 def test_a_row_that_is_constant_before_the_norm_stays_finite() -> None:
     for norm in NORMS:
         network = MLP(1, 1, NetworkConfig(hidden_sizes=(4,), layer_norm=norm))
