@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evorl.budget import Ledger, Purpose
 from evorl.envs import MemberEnvs
+from evorl.interaction.acting import act
 from evorl.policies import Policy
 from evorl.population import Population, Transitions
 from evorl.streams import Streams
@@ -80,8 +81,7 @@ class Collector:
         if uniform:
             return self.step_at_random(rows, generation)
         self._start(rows, generation)
-        tensor = torch.from_numpy(self._observations).to(members.params.device)
-        actions = self.policy.act(members, tensor, self._explore).cpu().numpy()
+        actions = act(self.policy, members, self._observations, self._explore)
         return self._advance(rows, actions, "train")
 
     def step_at_random(self, rows: Sequence[int], generation: int) -> Collected:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evorl.budget import Ledger, Purpose
 from evorl.envs import MemberEnvs
+from evorl.interaction.acting import act
 from evorl.policies import Policy
 from evorl.population import Population, Transitions
 from evorl.streams import RowStreams
@@ -74,8 +75,7 @@ class Episodes:
         observations = self.envs.reset(range(len(seeds)), seeds)
         kept: list[tuple[NDArray[np.generic], ...]] = []
         while alive.size:
-            tensor = torch.from_numpy(observations).to(members.params.device)
-            actions = self.policy.act(acting, tensor, drawing).cpu().numpy()
+            actions = act(self.policy, acting, observations, drawing)
             following, rewards, terminated, truncated = self.envs.step(alive.tolist(), actions)
             self.ledger.count_steps(purpose, alive.size)
             returns[alive] += rewards
