@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from evorl.envs.door import fault, require_finite
 from evorl.envs.gymnasium_envs import _make
 from evorl.envs.member_envs import Stepped
-from evorl.envs.mujoco_tasks import RULES, Judged, Observations
+from evorl.envs.mujoco_rules import Judged, Observations
+from evorl.envs.mujoco_tasks import RULES
 from evorl.errors import ConfigError
 from evorl.task import Task
 
@@ -93,7 +94,7 @@ class MujocoBatchEnvs:
         self._elapsed[index] += 1
         observations, (rewards, terminated) = self._advance(index, self.task.scale(actions))
         elapsed = self._elapsed[index]
-        require_finite(self.task, rows, elapsed, observations, rewards)
+        require_finite(self.task, rows, elapsed.tolist(), observations, rewards)
         return observations, rewards, terminated, elapsed >= self._limit
 
     def close(self) -> None:
@@ -111,7 +112,8 @@ class MujocoBatchEnvs:
         for wrapper in _wrappers(self._environment):
             if wrapper not in KNOWN_WRAPPERS:
                 raise self._refusal(f"it is wrapped in {wrapper.__name__}")
-        own = self._own = self._environment.unwrapped
+        own: Any = self._environment.unwrapped
+        self._own = own
         if own.render_mode is not None:
             raise self._refusal(f"render_mode is {own.render_mode!r}")
         self._rules = RULES[str(gymnasium.spec(self.task.env_id).entry_point)](own)

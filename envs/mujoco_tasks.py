@@ -1,87 +1,33 @@
-"""Gymnasium's MuJoCo tasks as rules over rows, equal to the last bit: types and orders of operations are its own."""
+"""Gymnasium's MuJoCo tasks as rules over rows: what they observe, reward and end, of k simulations at once.
+
+The numbers are read off the environment that Gymnasium made, so that its arguments count here too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Observations = NDArray[np.float32]
-#: Rewards (k,) and whether the states are terminal (k,).
-Judged = tuple[Array, NDArray[np.bool_]]
-#: Of k simulations, by MjData's names: each (k, ...).
-Fields = Mapping[str, Array]
-#: The environment of Gymnasium, unwrapped; its arguments are private attributes.
-Env = Any
-
-
-@dataclass(frozen=True)
-class Rules:
-    """One task.
-
-    Attributes:
-        observe: observations (k, o) of the fields.
-        judge: rewards and ends, of the fields, the marks of the steps before and the task's own actions (k, a).
-        mark: what the next step's reward needs of this one's fields, (k, m).
-        fields: names of what is read.
-        contacts: whether `cfrc_ext`, the forces of contact, is read too.
-    """
-
-    observe: Callable[[Fields], Observations]
-    judge: Callable[[Fields, Array, NDArray[np.float32]], Judged]
-    mark: Callable[[Fields], Array]
-    fields: tuple[str, ...] = ("qpos", "qvel")
-    contacts: bool = False
-
-
-def joined(*parts: Array) -> Observations:
-    """Return parts (k, ...) flattened side by side: (k, o)."""
-    flat = [part.reshape(len(part), -1) for part in parts]
-    return np.concatenate(flat, axis=1, dtype=np.float32, casting="same_kind")
-
-
-def sum_of_squares(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the sums (k,) of the squares of values (k, ...), in their own precision."""
-    return np.sum(np.square(values).reshape(len(values), -1), axis=1)
-
-
-def lengths(vectors: Array) -> Array:
-    """Return the Euclidean lengths (k,) of vectors (k, m): of each a dot product, as in `np.linalg.norm`."""
-    return np.sqrt(np.matmul(vectors[:, None], vectors[:, :, None])[:, 0, 0])
-
-
-def scalar_squares(values: Array) -> Array:
-    """Return the squares (k,) of values (k,) as `x ** 2` gives them of a number, which differ from `x * x`."""
-    return np.array([value**2 for value in values.tolist()])
-
-
-def control_cost(env: Env, actions: NDArray[Any]) -> NDArray[Any]:
-    """Return the weighted sum of squares (k,)."""
-    cost: NDArray[Any] = env._ctrl_cost_weight * sum_of_squares(actions)
-    return cost
-
-
-def survived(env: Env, healthy: NDArray[np.bool_], version: int) -> Judged:
-    """Return the reward for being healthy (k,), which v4 pays at a terminal step too, and whether it is over (k,)."""
-    ends = bool(env._terminate_when_unhealthy)
-    paid = healthy | ends if version == 4 else healthy
-    return paid * float(env._healthy_reward), ~healthy & ends
-
-
-def within(values: Array, bounds: tuple[float, float]) -> NDArray[np.bool_]:
-    """Return where values lie between bounds, neither being reached."""
-    inside: NDArray[np.bool_] = (bounds[0] < values) & (values < bounds[1])
-    return inside
-
-
-def _without(env: Env, positions: Array, count: int) -> Array:
-    hides = getattr(env, "_exclude_current_positions_from_observation", True)  # HumanoidStandup-v4 has no choice
-    return positions[:, count:] if hides else positions
+from evorl.envs.mujoco_rules import (
+    Array,
+    Env,
+    Fields,
+    Judged,
+    Observations,
+    Rules,
+    control_cost,
+    joined,
+    lengths,
+    nothing,
+    scalar_squares,
+    sum_of_squares,
+    survived,
+    within,
+    without,
+)
 
 
 def runner(env: Env, version: int, hidden: int) -> Rules:
@@ -93,7 +39,7 @@ def runner(env: Env, version: int, hidden: int) -> Rules:
         return rewards, np.zeros(len(rewards), bool)
 
     return Rules(
-        observe=lambda fields: joined(_without(env, fields["qpos"], hidden), fields["qvel"]),
+        observe=lambda fields: joined(without(env, fields["qpos"], hidden), fields["qvel"]),
         judge=judge,
         mark=lambda fields: fields["qpos"][:, :1],
     )
@@ -118,7 +64,7 @@ def legged(env: Env, version: int) -> Rules:
         return env._forward_reward_weight * velocity + alive - control_cost(env, actions), over
 
     return Rules(
-        observe=lambda fields: joined(_without(env, fields["qpos"], 1), np.clip(fields["qvel"], -10, 10)),
+        observe=lambda fields: joined(without(env, fields["qpos"], 1), np.clip(fields["qvel"], -10, 10)),
         judge=judge,
         mark=lambda fields: fields["qpos"][:, :1],
     )
@@ -132,10 +78,12 @@ def ant(env: Env, version: int) -> Rules:
     shown = env._use_contact_forces if version == 4 else env._include_cfrc_ext_in_observation
 
     def forces(fields: Fields) -> Array:
-        return np.clip(fields["cfrc_ext"], *env._contact_force_range)
+        low, high = env._contact_force_range
+        clipped: Array = np.clip(fields["cfrc_ext"], low, high)
+        return clipped
 
     def observe(fields: Fields) -> Observations:
-        parts = [_without(env, fields["qpos"], 2), fields["qvel"]]
+        parts = [without(env, fields["qpos"], 2), fields["qvel"]]
         return joined(*parts, forces(fields)[:, version - 4 :]) if shown else joined(*parts)
 
     def judge(fields: Fields, before: Array, actions: NDArray[np.float32]) -> Judged:
@@ -155,7 +103,7 @@ def ant(env: Env, version: int) -> Rules:
 def _humanoid_observation(env: Env, version: int, fields: Fields) -> Observations:
     """Positions, velocities, and of every body inertia, velocity and forces; v5 leaves out those of the world."""
     first = {"cinert": 1, "cvel": 1, "qfrc_actuator": 6, "cfrc_ext": 1}
-    parts = [_without(env, fields["qpos"], 2), fields["qvel"]]
+    parts = [without(env, fields["qpos"], 2), fields["qvel"]]
     if version == 4:
         return joined(*parts, *(fields[name] for name in first))
     shown = [name for name in first if getattr(env, f"_include_{name}_in_observation") is True]
@@ -171,7 +119,9 @@ def humanoid(env: Env, version: int) -> Rules:
     total = masses.sum()
 
     def mark(fields: Fields) -> Array:
-        return (np.einsum("b,kbj->kj", masses, fields["xipos"]) / total)[:, :1]
+        moments: Array = np.einsum("b,kbj->kj", masses, fields["xipos"])
+        centre: Array = moments / total
+        return centre[:, :1]
 
     def judge(fields: Fields, before: Array, actions: NDArray[np.float32]) -> Judged:
         velocity = (mark(fields)[:, 0] - before[:, 0]) / env.dt
@@ -200,11 +150,6 @@ def standup(env: Env, version: int) -> Rules:
 
     observe = partial(_humanoid_observation, env, version)
     return Rules(observe, judge, nothing, HUMANOID_FIELDS, contacts=True)
-
-
-def nothing(fields: Fields) -> Array:
-    """Return marks (k, 0)."""
-    return np.empty((len(fields["qpos"]), 0))
 
 
 def reacher(env: Env, version: int) -> Rules:
@@ -277,7 +222,7 @@ def double_pendulum(env: Env, version: int) -> Rules:
     return Rules(observe, judge, nothing, ("qpos", "qvel", "site_xpos", "qfrc_constraint"))
 
 
-_FAMILIES: dict[str, Callable[[Env, int], Rules]] = {
+_FAMILIES: dict[str, Callable[..., Rules]] = {
     "half_cheetah:HalfCheetahEnv": partial(runner, hidden=1),
     "swimmer:SwimmerEnv": partial(runner, hidden=2),
     "hopper:HopperEnv": legged,

@@ -45,7 +45,7 @@ Arguments = Annotated[
 
 
 @cache
-def _bounds(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[NDArray[np.float32], ...]:
+def _bounds(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[NDArray[Any], ...]:
     """Return lower and upper bound, middle and half the range of actions, each (a,), not to be changed."""
     lowest, highest = np.array(low, np.float32), np.array(high, np.float32)
     return lowest, highest, (highest + lowest) / 2, (highest - lowest) / 2

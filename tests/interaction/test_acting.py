@@ -30,7 +30,7 @@ def test_actions_are_those_of_the_policy_with_noise_of_the_streams_if_there_are_
     for streams, same_streams in ((None, None), [Streams(1).rows("explore", range(3)) for _ in range(2)]):
         actions = act(policy, members, OBSERVATIONS, streams)
         expected = policy.act(members, torch.from_numpy(OBSERVATIONS), same_streams)
-        assert (actions.dtype, actions.shape) == (np.float32, (3, 2))
+        assert (actions.dtype.name, actions.shape) == ("float32", (3, 2))
         np.testing.assert_array_equal(actions, expected.numpy())
 
 
