@@ -26,9 +26,17 @@ KNOWN_WRAPPERS = (TimeLimit, OrderEnforcing)
 REHEARSED = 10
 
 
+def entry_point(env_id: str) -> str:
+    """Return what a task is made by, as it is registered; nothing if it is not."""
+    try:
+        return str(gymnasium.spec(env_id).entry_point)
+    except gymnasium.error.Error:
+        return ""
+
+
 def is_mujoco(env_id: str) -> bool:
     """Whether a registered task is one of MuJoCo's, as far as its entry point says."""
-    return "mujoco" in str(gymnasium.spec(env_id).entry_point)
+    return "mujoco" in entry_point(env_id)
 
 
 class MujocoBatchEnvs:
@@ -54,15 +62,17 @@ class MujocoBatchEnvs:
         self._limit = inf if task.time_limit is None else task.time_limit
         self._elapsed = np.zeros(n, np.int64)
         self._started = np.zeros(n, bool)
-        if str(gymnasium.spec(task.env_id).entry_point) not in RULES:
+        if entry_point(task.env_id) not in RULES:
             raise self._refusal("its rules are not known")
         try:
             import mujoco.batch  # noqa: F401
         except ImportError as error:
             raise self._refusal("it needs mujoco 3.17 or later") from error
-        self._open()
         try:
+            self._open()
             equal = self._rehearse()
+        except ConfigError:
+            raise
         except Exception as error:
             raise self._refusal(f"{type(error).__name__}: {error}") from error
         if not equal:
@@ -116,7 +126,7 @@ class MujocoBatchEnvs:
         self._own = own
         if own.render_mode is not None:
             raise self._refusal(f"render_mode is {own.render_mode!r}")
-        self._rules = RULES[str(gymnasium.spec(self.task.env_id).entry_point)](own)
+        self._rules = RULES[entry_point(self.task.env_id)](own)
         self._batch = mujoco.batch.Batch(own.model, len(self), self._threads, self._rules.contacts)
         self._state_kind = mujoco.mjtState.mjSTATE_INTEGRATION
         self._controls = self._batch.bind("ctrl")

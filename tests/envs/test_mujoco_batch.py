@@ -9,18 +9,24 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
-from support import counted
+from support import counted, members_of, same, small_policy
 
 import evorl.envs
+from evorl.algorithms.cem import CEM, Config
+from evorl.budget import Ledger
 from evorl.envs import GymnasiumEnvs, MujocoBatchEnvs, describe, make
 from evorl.envs.member_envs import MemberEnvs
 from evorl.envs.mujoco_tasks import RULES
 from evorl.errors import ConfigError, EnvironmentFault
-from evorl.task import Task
+from evorl.interaction import Collector
+from evorl.policies import NetworkConfig
+from evorl.streams import Streams
+from evorl.task import Backend, Task
 
 pytest.importorskip("mujoco.batch")
 
 TASKS = sorted(env_id for env_id, spec in gymnasium.registry.items() if str(spec.entry_point) in RULES)
+BACKENDS: tuple[Backend, ...] = ("gymnasium", "mujoco-batch")
 #: What falls, or leaves its range, within a few dozen random steps.
 FALLING = {"Hopper", "Walker2d", "Humanoid", "InvertedPendulum", "InvertedDoublePendulum"}
 #: Rows stepped side by side.
@@ -170,6 +176,44 @@ def test_a_fault_names_the_member_and_the_step_of_its_episode() -> None:
             envs.step([0, 2], np.array([[0, 0, 0], [0, np.nan, 0]], np.float32))
 
 
+# In use.
+
+
+def test_a_resumed_collector_comes_back_to_where_its_simulations_stood() -> None:
+    task = describe("Ant-v5")
+    policy = small_policy(task, exploration_noise=0.3)
+
+    def collector(streams: Streams) -> Collector:
+        return Collector(MujocoBatchEnvs(task, N), N, task, policy, streams, Ledger())
+
+    first, members = collector(Streams(5)), members_of(policy, N)
+    for _ in range(12):
+        first.step(members, 0)
+    streams = Streams(5)
+    second = collector(streams)
+    streams.load_state_dict(first.streams.state_dict())
+    second.load_state_dict(first.state_dict())
+    assert second.exact
+    assert second.ledger.steps["restored"] == 12 * N
+    for _ in range(5):
+        one, other = first.step(members, 0).transitions, second.step(members, 0).transitions
+        assert same(vars(one), vars(other))
+
+
+def test_an_evolution_is_the_same_on_both_back_ends() -> None:
+    populations, steps = [], []
+    for backend in BACKENDS:
+        settings: dict[str, Any] = {"population_size": 4, "network": NetworkConfig(hidden_sizes=(8,))}
+        run = CEM(Config(env_id="Hopper-v5", env_kwargs={"max_episode_steps": 25}, backend=backend, **settings))
+        run.step()
+        run.step()
+        populations.append(run.population.params.clone())
+        steps.append(run.ledger.steps["fitness"])
+        run.close()
+    assert torch.equal(*populations)
+    assert steps[0] == steps[1] > 0
+
+
 # Choosing.
 
 
@@ -257,3 +301,9 @@ def test_an_environment_whose_steps_are_not_the_known_ones_falls_back(
 def test_a_task_that_is_not_mujocos_cannot_be_asked_for_in_batches() -> None:
     with pytest.raises(ConfigError, match=r"^backend mujoco-batch cannot step Pendulum-v1: its rules are not known$"):
         make(asked(describe("Pendulum-v1"), "mujoco-batch"), 2)
+
+
+def test_a_task_that_is_not_registered_is_refused_when_it_is_reset() -> None:
+    task = Task("tests/Nowhere-v0", 1, (-1.0,), (1.0,), None)
+    with pytest.raises(ConfigError, match="env_id must name a registered environment, got 'tests/Nowhere-v0'"):
+        make(task, 1).reset([0], [0])
