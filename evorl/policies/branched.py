@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from math import prod
-
-import torch
 from torch import Tensor
 
-from evorl.policies.network import Block, lay_out, linear, normalise, uniform_layers
+from evorl.policies.chain import Activate, Branches, Chain, Layer, Linear, Norm
+from evorl.policies.network import Block, lay_out, uniform_layers
 from evorl.streams import RowStreams
 
 
@@ -27,7 +25,6 @@ class BranchedCritic:
         self, observation_size: int, action_size: int, hidden_sizes: tuple[int, int], last_layer_scale: float = 0.1
     ) -> None:
         branch, joined = hidden_sizes
-        self._inputs = [observation_size, action_size]
         self._last_layer_scale = last_layer_scale
         self.layout: tuple[Block, ...] = lay_out(
             [
@@ -44,7 +41,9 @@ class BranchedCritic:
             ]
         )
         self.size = self.layout[-1].slice.stop
-        self._lengths = [prod(block.shape) for block in self.layout]
+        layers: list[Layer] = [Branches((observation_size, action_size)), Activate("elu")]
+        layers += [Linear(), Norm("unbiased"), Activate("elu"), Linear()]
+        self._chain = Chain(layers, [block.shape for block in self.layout])
 
     def init(self, streams: RowStreams) -> Tensor:
         """Draw a row from each stream: (n, d), as torch's Linear; the output layer is scaled."""
@@ -54,12 +53,4 @@ class BranchedCritic:
         """Return the values (n, b, 1) of n rows (n, d) on observations and actions side by side (n, b, o + a)."""
         if len(params) == 1 and len(inputs) > 1:
             return self(params, inputs.flatten(0, 1)[None]).view(*inputs.shape[:2], -1)
-        pieces = torch.split(params, self._lengths, dim=1)
-        w_s, b_s, w_a, b_a, w_2, b_2, gain, shift, w_3, b_3 = (
-            piece.view(-1, *block.shape) for piece, block in zip(pieces, self.layout, strict=True)
-        )
-        observations, actions = torch.split(inputs, self._inputs, dim=-1)
-        branches = [linear(observations, w_s, b_s), linear(actions, w_a, b_a)]
-        joined = linear(torch.nn.functional.elu(torch.cat(branches, -1)), w_2, b_2)
-        hidden = torch.nn.functional.elu(normalise(joined, gain, shift, "unbiased"))
-        return linear(hidden, w_3, b_3)
+        return self._chain(params, inputs)

@@ -6,29 +6,18 @@ gain and shift of the layer norm if there is one. A layer is `inputs @ weight.T 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from evorl.errors import require_above, require_at_least, require_choices
+from evorl.policies.chain import Activate, Activation, Chain, Layer, LayerNorm, Linear, Norm
 from evorl.streams import RowStreams
-
-Activation = Literal["relu", "tanh", "leaky_relu", "elu", "identity"]
-LayerNorm = Literal["none", "torch", "unbiased"]
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "leaky_relu": functional.leaky_relu,  # slope 0.01, as in CEM-RL's critic
-    "elu": functional.elu,
-    "identity": lambda hidden: hidden,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,44 +83,6 @@ def uniform_layers(
     return params
 
 
-class _Linear(torch.autograd.Function):
-    """A stacked linear layer whose gradient comes out contiguous, so that it need not be copied to stand in a row."""
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(inputs, weight)
-        return torch.baddbmm(bias[:, None], inputs, weight.mT)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        inputs, weight = ctx.saved_tensors
-        of_inputs, of_weight, _ = ctx.needs_input_grad
-        return (
-            torch.bmm(gradient, weight) if of_inputs else None,
-            torch.bmm(gradient.mT, inputs) if of_weight else None,
-            gradient.sum(1) if of_weight else None,
-        )
-
-
-def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return `inputs @ weight.T + bias`, (n, b, out), of inputs (n, b, in), weight (n, out, in) and bias (n, out)."""
-    if not torch.is_grad_enabled():
-        return torch.baddbmm(bias[:, None], inputs, weight.mT)  # as _Linear, whose bookkeeping costs as much again
-    output: Tensor = _Linear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
-    return output
-
-
-def normalise(hidden: Tensor, gain: Tensor, shift: Tensor, kind: LayerNorm) -> Tensor:
-    """Return the layer norm of hidden (n, b, w) with gain and shift (n, w)."""
-    centred = hidden - hidden.mean(-1, keepdim=True)
-    if kind == "unbiased":  # ERL 2018: epsilon outside the root
-        variance = centred.square().sum(-1, keepdim=True) / (hidden.shape[-1] - 1)
-        scaled = centred / (variance.sqrt() + 1e-6)
-    else:
-        scaled = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
-    return gain[:, None] * scaled + shift[:, None]
-
-
 def _layers(sizes: tuple[int, ...], layer_norm: LayerNorm) -> Iterator[tuple[str, tuple[int, ...], Kind]]:
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
         yield f"weight{layer}", (fan_out, fan_in), "weight"
@@ -139,6 +90,10 @@ def _layers(sizes: tuple[int, ...], layer_norm: LayerNorm) -> Iterator[tuple[str
         if layer_norm != "none" and layer < len(sizes) - 1:
             yield f"gain{layer}", (fan_out,), "norm"
             yield f"shift{layer}", (fan_out,), "norm"
+
+
+def _activated(kind: Activation) -> list[Layer]:
+    return [] if kind == "identity" else [Activate(kind)]
 
 
 class MLP:
@@ -159,8 +114,9 @@ class MLP:
         self.config = config
         self.layout = lay_out(list(_layers((inputs, *config.hidden_sizes, outputs), config.layer_norm)))
         self.size = self.layout[-1].slice.stop
-        self._lengths = [prod(block.shape) for block in self.layout]
-        self._hidden, self._output = ACTIVATIONS[config.activation], ACTIVATIONS[output]
+        hidden: list[Layer] = [Linear()] if config.layer_norm == "none" else [Linear(), Norm(config.layer_norm)]
+        layers = [*hidden, *_activated(config.activation)] * len(config.hidden_sizes)
+        self._chain = Chain([*layers, Linear(), *_activated(output)], [block.shape for block in self.layout])
 
     def init(self, streams: RowStreams) -> Tensor:
         """Draw a row from each stream: (n, d); weights and biases uniform within 1/sqrt(fan in), as torch's Linear."""
@@ -175,18 +131,7 @@ class MLP:
         """
         if len(params) == 1 and len(inputs) > 1:
             return self(params, inputs.flatten(0, 1)[None]).view(*inputs.shape[:2], -1)
-        tensors = iter(torch.split(params, self._lengths, dim=1))
-        hidden, layers = inputs, len(self.config.hidden_sizes)
-        for block in self.layout:
-            if block.kind == "weight":
-                weight, bias = next(tensors).view(-1, *block.shape), next(tensors)
-                hidden = linear(hidden, weight, bias)
-                layers -= 1
-                if layers >= 0:
-                    if self.config.layer_norm != "none":
-                        hidden = normalise(hidden, next(tensors), next(tensors), self.config.layer_norm)
-                    hidden = self._hidden(hidden)
-        return self._output(hidden)
+        return self._chain(params, inputs)
 
 
 class Network(Protocol):
