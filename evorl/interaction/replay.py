@@ -107,8 +107,11 @@ class Replay:
 
     def take(self, places: Tensor) -> Transitions:
         """Return the transitions at `places` (n, b) of each member's ring: tensors (n, b, ...)."""
-        rings = torch.arange(len(places)) if len(self._added) > 1 else torch.zeros(len(places), dtype=torch.int64)
-        records = self._records[rings[:, None], places]
+        rings, allocated, width = self._records.shape
+        if rings > 1:
+            places = places + allocated * torch.arange(rings)[:, None]
+        flat = self._records.view(-1, width)
+        records = flat.index_select(0, places.flatten().to(flat.device)).view(*places.shape, width)
         observations, actions, rewards, following, terminated = torch.split(records, self._widths, dim=-1)
         return Transitions(observations, actions, rewards[..., 0], following, terminated[..., 0])
 
