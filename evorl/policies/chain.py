@@ -135,17 +135,17 @@ class Norm(Layer):
         if into:
             into[0].copy_((gradient * scaled).sum(1))
             into[1].copy_(gradient.sum(1))
-        of_scaled = gradient * tensors[0][:, None]
+        of_scaled = gradient.mul_(tensors[0][:, None])
         if self.unbiased:
-            of_deviation = (-of_scaled * (scaled / factor)).sum(-1, keepdim=True)
-            of_squares = of_deviation.div_(2 * deviation).div_(width - 1)
+            of_factor = (of_scaled * (scaled / factor)).sum(-1, keepdim=True).neg_()
+            of_squares = of_factor.div_(2 * deviation).div_(width - 1)
             of_centred = of_scaled.div_(factor)
         else:
             of_factor = (of_scaled * centred).sum(-1, keepdim=True)
             of_squares = (-0.5 * of_factor * factor.pow(3)).div_(width)
             of_centred = of_scaled.mul_(factor)
-        of_centred.add_((2 * centred).mul_(of_squares))
-        return of_centred.add_((-of_centred).sum(-1, keepdim=True).div_(width))
+        of_centred.add_(centred * (2 * of_squares))
+        return of_centred.sub_(of_centred.sum(-1, keepdim=True).div_(width))
 
 
 class Activate(Layer):
@@ -229,7 +229,7 @@ class Chain:
         """Return the gradients of parameters (n, d) and inputs (n, b, in), None if unwanted; given is the outputs'."""
         row = gradient.new_empty(params.shape) if of_params else None
         tensors, into = self.tensors(params), [] if row is None else self.tensors(row)
-        upper: Tensor | None = gradient.clone() if isinstance(self.layers[-1], Activate) else gradient
+        upper: Tensor | None = gradient if isinstance(self.layers[-1], Linear) else gradient.clone()
         for at in reversed(range(len(self.layers))):
             place, further = self.places[at], of_inputs or at > 0
             upper = self.layers[at].backward(cast(Tensor, upper), kept[at], tensors[place], into[place], further)
