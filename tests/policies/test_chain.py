@@ -1,74 +1,18 @@
 """Derivatives that are written out, against autograd on the same operations one by one."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from plain_networks import ACTIVATIONS, PlainBranched, PlainMLP
 from torch import Tensor
-from torch.nn import functional
 
 from evorl.policies import MLP, BranchedCritic, Ensemble, Network, NetworkConfig
 from evorl.policies.chain import Activation, LayerNorm
 from evorl.streams import Streams
 
 N, BATCH, OBSERVATIONS, ACTIONS = 3, 16, 5, 2
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "leaky_relu": functional.leaky_relu,
-    "elu": functional.elu,
-    "identity": lambda hidden: hidden,
-}
 NORMS: list[LayerNorm] = ["none", "torch", "unbiased"]
-
-
-class OneLinear(torch.autograd.Function):
-    """One layer as one node; the gradient that torch has for `baddbmm` multiplies in another order."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(hidden, weight)
-        return torch.baddbmm(bias[:, None], hidden, weight.mT)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        hidden, weight = ctx.saved_tensors
-        return torch.bmm(gradient, weight), torch.bmm(gradient.mT, hidden), gradient.sum(1)
-
-
-def linear(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    output: Tensor = OneLinear.apply(hidden, weight, bias)  # type: ignore[no-untyped-call]
-    return output
-
-
-def norm(hidden: Tensor, gain: Tensor, shift: Tensor, kind: LayerNorm) -> Tensor:
-    centred = hidden - hidden.mean(-1, keepdim=True)
-    if kind == "unbiased":
-        scaled = centred / ((centred.square().sum(-1, keepdim=True) / (hidden.shape[-1] - 1)).sqrt() + 1e-6)
-    else:
-        scaled = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
-    return gain[:, None] * scaled + shift[:, None]
-
-
-def plain_mlp(network: MLP, output: Activation, params: Tensor, inputs: Tensor) -> Tensor:
-    config = network.config
-    tensors = iter([params[:, block.slice].reshape(len(params), *block.shape) for block in network.layout])
-    for _ in config.hidden_sizes:
-        inputs = linear(inputs, next(tensors), next(tensors))
-        if config.layer_norm != "none":
-            inputs = norm(inputs, next(tensors), next(tensors), config.layer_norm)
-        inputs = ACTIVATIONS[config.activation](inputs)
-    return ACTIVATIONS[output](linear(inputs, next(tensors), next(tensors)))
-
-
-def plain_branched(critic: BranchedCritic, params: Tensor, inputs: Tensor) -> Tensor:
-    w_s, b_s, w_a, b_a, w_2, b_2, gain, shift, w_3, b_3 = (
-        params[:, block.slice].reshape(len(params), *block.shape) for block in critic.layout
-    )
-    branches = linear(inputs[..., :OBSERVATIONS], w_s, b_s), linear(inputs[..., OBSERVATIONS:], w_a, b_a)
-    joined = norm(linear(functional.elu(torch.cat(branches, -1)), w_2, b_2), gain, shift, "unbiased")
-    return linear(functional.elu(joined), w_3, b_3)
 
 
 def leaves(network: Network, width: int, n: int = N) -> tuple[Tensor, Tensor]:
@@ -103,13 +47,13 @@ def test_an_mlp_has_the_derivatives_of_its_operations(
     network = MLP(
         OBSERVATIONS, ACTIONS, NetworkConfig(hidden_sizes=hidden, activation=activation, layer_norm=layer_norm), output
     )
-    assert_equal(network, lambda p, x: plain_mlp(network, output, p, x), *leaves(network, OBSERVATIONS))
+    assert_equal(network, PlainMLP(network, output), *leaves(network, OBSERVATIONS))
 
 
 @pytest.mark.parametrize("n", [1, N])
 def test_a_branched_critic_has_the_derivatives_of_its_operations(n: int) -> None:
     critic = BranchedCritic(OBSERVATIONS, ACTIONS, (8, 16))
-    assert_equal(critic, lambda p, x: plain_branched(critic, p, x), *leaves(critic, OBSERVATIONS + ACTIONS, n))
+    assert_equal(critic, PlainBranched(critic, OBSERVATIONS), *leaves(critic, OBSERVATIONS + ACTIONS, n))
 
 
 @pytest.mark.parametrize("layer_norm", NORMS)
@@ -131,7 +75,8 @@ def test_a_network_that_stands_twice_in_a_loss_has_the_derivatives_of_both() -> 
     network = MLP(OBSERVATIONS, OBSERVATIONS, NetworkConfig(hidden_sizes=(8,)))
     params, inputs = leaves(network, OBSERVATIONS)
     (found,) = torch.autograd.grad(network(params, network(params, inputs)).square().sum(), params)
-    twice = plain_mlp(network, "identity", params, plain_mlp(network, "identity", params, inputs))
+    plain = PlainMLP(network)
+    twice = plain(params, plain(params, inputs))
     torch.testing.assert_close(found, torch.autograd.grad(twice.square().sum(), params)[0])
 
 
