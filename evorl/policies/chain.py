@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 Activation = Literal["relu", "tanh", "leaky_relu", "elu", "identity"]
@@ -237,7 +238,7 @@ class Chain:
 
 
 class _Differentiable(torch.autograd.Function):
-    """A chain as one node of autograd."""
+    """A chain as one node of autograd, which raises if it is to be differentiated twice."""
 
     @staticmethod
     def forward(ctx: Any, chain: Chain, params: Tensor, inputs: Tensor) -> Tensor:
@@ -247,6 +248,7 @@ class _Differentiable(torch.autograd.Function):
         return outputs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
         params, *saved = ctx.saved_tensors
         tensors = iter(saved)

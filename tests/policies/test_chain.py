@@ -89,3 +89,11 @@ def test_nothing_given_is_written_to() -> None:
     assert torch.equal(params.detach(), before)
     assert bool((inputs == 1).all())
     assert bool((weights == 1).all())
+
+
+def test_a_second_derivative_is_refused() -> None:
+    network = MLP(OBSERVATIONS, ACTIONS, NetworkConfig(hidden_sizes=(8,)))
+    params, inputs = leaves(network, OBSERVATIONS)
+    (gradient,) = torch.autograd.grad(network(params, inputs).square().sum(), inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        torch.autograd.backward(gradient.square().sum())
