@@ -1,21 +1,25 @@
-"""Hyperparameters that members have each for themselves: kinds, spaces, and spaces to begin with."""
+"""Hyperparameters that members have each for themselves: kinds, spaces, spaces to begin with, and schedules."""
 
 from evorl.hyperparameters.defaults import DEFAULTS, space_for
 from evorl.hyperparameters.grid import grid
 from evorl.hyperparameters.kinds import Categorical, Factors, Float, Int, Kind, Ordinal
 from evorl.hyperparameters.optuna_trials import Rung, Sampler, propose, require_optuna, stopped
+from evorl.hyperparameters.schedule import Fixed, Schedule, ScheduleFile
 from evorl.hyperparameters.spaces import Space, SpaceForms, Values, parse_space, traits_of
 
 __all__ = [
     "DEFAULTS",
     "Categorical",
     "Factors",
+    "Fixed",
     "Float",
     "Int",
     "Kind",
     "Ordinal",
     "Rung",
     "Sampler",
+    "Schedule",
+    "ScheduleFile",
     "Space",
     "SpaceForms",
     "Values",
