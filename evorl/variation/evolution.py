@@ -48,7 +48,7 @@ class EvolutionConfig:
 
 
 class Evolution:
-    """Proposes h for who was just copied; DEAP draws from the streams `explore` and `vary`, categories from rows' own.
+    """Proposes h for who was just copied; DEAP draws from the streams `explore` and `vary`, categories from rows' `explore_h`.
 
     Args:
         config: settings.
@@ -81,7 +81,7 @@ class Evolution:
             else:  # a copy stands for its donor
                 bred = _sampled(self._gaussian, genomes, population.fitness.tolist())[: len(rows)]
             points[:, self._searched] = torch.from_numpy(fold(bred))
-        draws = self.streams.rows("explore", rows).uniform(0, 1, len(self.space), 3).double()
+        draws = self.streams.rows("explore_h", rows).uniform(0, 1, len(self.space), 3).double()
         own, others = ({name: value[chosen] for name, value in values.items()} for chosen in (rows, mates))
         return settle(self.space, own, others, points, draws, self.anew)
 

@@ -73,7 +73,9 @@ def perturb_weights(params: Tensor, normals: Tensor, strength: float) -> Tensor:
 
 
 def make_explore(config: ExploreConfig, space: Space, streams: Streams) -> Explore:
-    """Return the operator that a toolbox calls `explore`; a row draws from its own stream `explore`.
+    """Return the operator that a toolbox calls `explore`; a row draws from its own stream `explore_h`.
+
+    It is not that of acting, `explore`: what a member does must not depend on whether others have it draw.
 
     Raises:
         ConfigError: `config.explore` names no operator, or a space is too narrow to perturb anything in it.
@@ -81,7 +83,7 @@ def make_explore(config: ExploreConfig, space: Space, streams: Streams) -> Explo
     change = _changer(config, space, streams)
 
     def propose(population: Population, rows: Sequence[int]) -> Values:
-        return change(space.values_of(population[rows].traits), streams.rows("explore", rows))
+        return change(space.values_of(population[rows].traits), streams.rows("explore_h", rows))
 
     return explore_by(propose, config, streams)
 
@@ -92,7 +94,7 @@ def explore_by(propose: Propose, config: ExploreConfig, streams: Streams) -> Exp
     def explored(population: Population, rows: Sequence[int]) -> Population:
         copied, values = population[rows], propose(population, rows)
         if config.weight_noise:
-            normals = streams.rows("explore", rows).normal(copied.params.shape[1]).to(copied.params.device)
+            normals = streams.rows("explore_h", rows).normal(copied.params.shape[1]).to(copied.params.device)
             copied = copied.with_params(perturb_weights(copied.params, normals, config.weight_noise))
         return population.put(rows, copied.with_traits(**traits_of(values)))
 

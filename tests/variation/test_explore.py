@@ -74,7 +74,7 @@ def test_each_name_is_its_share_of_draws_from_the_prior() -> None:
     before = members(MIXED, 6)
     for how, share in (("perturb", 0.0), ("resample", 1.0), ("both", 0.4)):
         after = explored(MIXED, before, range(6), explore=how, resample_probability=0.4, perturb_factors=(0.5, 2.0))
-        drawn = Streams(1).rows("explore", range(6)).uniform(0, 1, 3, 2).double()
+        drawn = Streams(1).rows("explore_h", range(6)).uniform(0, 1, 3, 2).double()
         expected = explore(MIXED, MIXED.values_of(before.traits), drawn, (0.5, 2.0), share)
         assert all(torch.equal(after.traits[f"h.{name}"], expected[name]) for name in MIXED)
 
@@ -121,7 +121,7 @@ def test_perturb_in_a_population_follows_the_rule_with_the_draws_of_each_row() -
     before, streams = members(MIXED, 5), Streams(1)
     after = explored(MIXED, before, [3, 0], explore="perturb")
     for row in (3, 0):
-        drawn = streams.rows("explore", [row]).uniform(0, 1, 3, 2)[0, :, 1]
+        drawn = streams.rows("explore_h", [row]).uniform(0, 1, 3, 2)[0, :, 1]
         for name, draw in zip(MIXED, drawn.tolist(), strict=True):
             value, factor = before.traits[f"h.{name}"][row].item(), 1.25 if draw >= 0.5 else 0.8
             if name == "discount":
