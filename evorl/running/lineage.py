@@ -25,10 +25,13 @@ class Lineage(Sink):
         path: the file; the family tree is drawn beside it at the end.
         tensorboard: where the tree is shown too.
         cut: bytes to keep of an existing file; what a cut run wrote beyond its checkpoint goes.
+
+    Attributes:
+        path: the file.
     """
 
     def __init__(self, path: Path, tensorboard: TensorBoard, cut: int = 0) -> None:
-        self._path, self._tensorboard = path, tensorboard
+        self.path, self._tensorboard = path, tensorboard
         self._file: TextIO | None = None
         if cut:
             self._file = path.open("r+")
@@ -43,7 +46,7 @@ class Lineage(Sink):
             has_parents = bool((evaluated.parent != NO_PARENT).any())
             if not has_parents and not any(name.startswith(PREFIX) for name in evaluated.traits):
                 return
-            self._file = self._path.open("w")
+            self._file = self.path.open("w")
         self._file.writelines(_lines(evaluated, generation, steps))
 
     def flush(self) -> None:
@@ -59,9 +62,9 @@ class Lineage(Sink):
         from evorl.running.family_tree import draw_tree
 
         self.flush()
-        lineage = read_lineage(self._path)
+        lineage = read_lineage(self.path)
         figure = draw_tree(lineage)
-        figure.savefig(self._path.with_suffix(".png"))
+        figure.savefig(self.path.with_suffix(".png"))
         self._tensorboard.show(TAG, figure, int(lineage.steps[-1]))
 
     def close(self) -> None:

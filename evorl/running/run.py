@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evorl import learners
 from evorl.errors import ConfigError, Interrupted, require_at_least
 from evorl.evaluation import Report
 from evorl.population import Identities, Population
@@ -18,6 +19,7 @@ from evorl.running import answer, checkpoint
 from evorl.running.folder import RunFolder, library_versions
 from evorl.running.interrupts import interrupts
 from evorl.running.lineage import Lineage
+from evorl.running.schedules import Schedules
 from evorl.running.segments import Segments
 from evorl.running.sinks import Csv, Progress, Sink, TensorBoard
 from evorl.running.testing import Tester
@@ -120,10 +122,16 @@ class Run:
         tensorboard = TensorBoard(self.folder.path, settings, purge_step=after if self.resumed else None)
         lineage = Lineage(self.folder.lineage, tensorboard, lineage_cut)
         sinks: list[Sink] = [Csv(self.folder.progress, cut), tensorboard, lineage]
+        if isinstance(self.algorithm.config, learners.Config):
+            sinks.append(Schedules(lineage, self.algorithm.config, tensorboard, self._found, steps))
         if self.running.progress:
             name = "/".join(self.folder.path.parts[-3:])
             sinks.append(Progress(name, self.algorithm.config.total_timesteps, steps))
         return sinks
+
+    def _found(self) -> tuple[int, int]:
+        """Return the id of the answer, and the environment steps at which it stood."""
+        return int(self.answer.id[0]), self.answer_steps
 
     def go(self) -> Result:
         """Turn the loop until the budget is spent, then test and save the answer."""

@@ -1,0 +1,183 @@
+"""Hyperparameters over time as figures, drawn without a screen: of all members, of the winner, and how PB2 saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from evorl.hyperparameters import Kind, Schedule, Space
+from evorl.running.ancestry import NO_SOURCE, Floats, Lineage, sources
+from evorl.running.family_tree import UNKNOWN
+
+#: More panels than this stand in two columns.
+STACKED = 3
+#: Factor between the ends of values from which on, if nothing else is known, their axis is logarithmic.
+WIDE = 20
+#: Ticks of an axis on which the distance from 1 is logarithmic.
+COMPLEMENTS = [0, 0.5, 0.8, *(1 - share * 10.0**-power for power in range(1, 6) for share in (1, 0.5, 0.2))]
+#: Okabe and Ito's colours, told apart by everyone.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def draw_members(lineage: Lineage, space: Space, path: Sequence[int]) -> Figure:
+    """Return the hyperparameters of every member over environment steps, a panel each.
+
+    A member's line has the colour of its fitness in each generation, grey where unknown. A dot is a copy, joined to
+    what its donor had; the winner's line is thick.
+
+    Args:
+        lineage: of members with hyperparameters.
+        space: what they were drawn from; it says which axes are logarithmic.
+        path: numbers of the lines in which the winner's weights were trained, the last one its own.
+    """
+    ends, which = np.unique(lineage.steps, return_inverse=True)
+    begins, before = np.concatenate([[0.0], ends[:-1]])[which], sources(lineage)
+    figure, panels = _panels(lineage.h)
+    copied = np.flatnonzero((before != NO_SOURCE) & (lineage.id != lineage.id[before]))
+    coloured = None
+    for name, axes in panels.items():
+        h = lineage.h[name]
+        held = np.stack([np.stack([begins, h], 1), np.stack([lineage.steps, h], 1)], 1)
+        on = np.array(path)
+        axes.add_collection(LineCollection(list(held[on]), colors="black", linewidths=5, capstyle="butt"))
+        jumps = [[(begins[now], h[last]), (begins[now], h[now])] for last, now in pairwise(path)]
+        axes.add_collection(LineCollection(jumps, colors="black", linewidths=1.6))
+        joined = [[(begins[line], h[before[line]]), (begins[line], h[line])] for line in copied]
+        faint = float(np.clip(60 / max(len(copied), 1), 0.15, 0.6))
+        axes.add_collection(LineCollection(joined, colors="black", linewidths=0.6, alpha=faint))
+        coloured = _by_fitness(axes, held, lineage.fitness) or coloured
+        axes.scatter(begins[copied], h[copied], s=5, color="black", linewidths=0, zorder=3)
+        _scale(axes, name, space.get(name), h)
+        axes.set_xlim(0, lineage.steps[-1])
+    if coloured is not None:
+        figure.colorbar(coloured, ax=list(panels.values()), label="fitness", extend="min", pad=0.01, aspect=40)
+    told = "Hyperparameters of all members; dot: a copy; thick: the winner's"
+    figure.suptitle(told, x=0.01, ha="left", fontsize="medium")
+    figure.supxlabel("environment steps, all members", fontsize="medium")
+    return figure
+
+
+def draw_schedules(schedules: Mapping[str, Schedule], space: Space) -> Figure:
+    """Return schedules over the steps of a member, a panel a hyperparameter.
+
+    Args:
+        schedules: of the same hyperparameters, one or more, by what they are called.
+        space: it says which axes are logarithmic.
+    """
+    first = next(iter(schedules.values()))
+    figure, panels = _panels(first.values)
+    for name, axes in panels.items():
+        for colour, (label, schedule) in zip(COLOURS, schedules.items(), strict=False):
+            steps = [*schedule.starts, schedule.steps]
+            column = [*schedule.values[name], schedule.values[name][-1]]
+            axes.step(steps, column, where="post", color=colour, linewidth=2, label=label)
+        _scale(axes, name, space.get(name), np.concatenate([s.values[name] for s in schedules.values()]))
+        axes.set_xlim(0, max(schedule.steps for schedule in schedules.values()))
+    if len(schedules) > 1:
+        handles = next(iter(panels.values())).get_lines()
+        figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False)
+    told = "The winner's schedule" if len(schedules) == 1 else "Schedules"
+    figure.suptitle(told, x=0.01, ha="left", fontsize="medium")
+    figure.supxlabel("steps of the member", fontsize="medium")
+    return figure
+
+
+def draw_acquisition(
+    name: str, rounds: ArrayLike, grid: ArrayLike, mean: ArrayLike, deviation: ArrayLike, proposal: ArrayLike
+) -> Figure:
+    """Return how the model behind an acquisition moved along one hyperparameter: its mean and its uncertainty.
+
+    Args:
+        name: of the hyperparameter.
+        rounds: (r,) rising numbers of the rounds.
+        grid: (g,) rising values of the hyperparameter.
+        mean: (r, g) predicted improvement.
+        deviation: (r, g) its standard deviation.
+        proposal: (r,) value that was chosen in each round.
+    """
+    rounds, grid, proposal = (np.asarray(values, np.float64) for values in (rounds, grid, proposal))
+    figure = Figure(figsize=(10, 3.8), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    steps = np.concatenate([rounds[:1] - 0.5, (rounds[1:] + rounds[:-1]) / 2, rounds[-1:] + 0.5])
+    for place, (what, values) in enumerate([("mean", mean), ("standard deviation", deviation)], start=1):
+        axes = figure.add_subplot(1, 2, place)
+        shown = axes.pcolormesh(steps, _edges(grid), np.asarray(values, np.float64).T, rasterized=True)
+        axes.plot(rounds, proposal, color="white", linewidth=2.5)
+        axes.plot(rounds, proposal, color="black", linewidth=0.8, marker="o", markersize=3.5, label="proposal")
+        if grid[0] > 0 and grid[-1] > WIDE * grid[0]:
+            axes.set_yscale("log")
+        axes.set_xlabel("round")
+        axes.set_ylabel(name if place == 1 else "")
+        axes.set_title(f"improvement: {what}", loc="left", fontsize="medium")
+        figure.colorbar(shown, ax=axes, pad=0.01, aspect=30)
+    axes.legend(loc="best", fontsize="small")
+    return figure
+
+
+def _edges(grid: Floats) -> Floats:
+    """Return the edges (g + 1,) of cells around the values of a grid (g,)."""
+    middles = (grid[1:] + grid[:-1]) / 2
+    return np.concatenate([grid[:1], middles, grid[-1:]])
+
+
+def _panels(names: Iterable[str]) -> tuple[Figure, dict[str, Axes]]:
+    """Return a figure with axes for each name: one below the other or, if there are many, in two columns."""
+    names = list(names)
+    columns = 1 if len(names) <= STACKED else 2
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(9 if columns == 1 else 13, 0.9 + 2.2 * rows), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, {name: figure.add_subplot(rows, columns, place) for place, name in enumerate(names, start=1)}
+
+
+def _by_fitness(axes: Axes, held: NDArray[np.float64], fitness: Floats) -> LineCollection | None:
+    """Draw lines (K, 2, 2) in the colours of their fitness; the few worst share one, or they would take all of them."""
+    known = ~np.isnan(fitness)
+    axes.add_collection(LineCollection(list(held[~known]), colors=UNKNOWN, linewidths=2, capstyle="projecting"))
+    if not known.any():
+        return None
+    scale = Normalize(*np.quantile(fitness[known], [0.05, 1]).tolist())
+    coloured = LineCollection(list(held[known]), array=fitness[known], norm=scale, linewidths=2, capstyle="projecting")
+    axes.add_collection(coloured)
+    return coloured
+
+
+def _scale(axes: Axes, name: str, kind: Kind | None, values: Floats) -> None:
+    """Lay out the axis of a hyperparameter in the scale of its kind or, without one, in what its values ask for."""
+    least, most = float(np.nanmin(values)), float(np.nanmax(values))
+    scale = getattr(kind, "scale", "linear") if kind is not None else _guessed(least, most)
+    if scale == "log":
+        axes.set_yscale("log")
+        axes.set_ylim(least / 1.15, most * 1.15)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < WIDE * least else (1,)))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-"))
+        )
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    elif scale == "complement":
+        axes.set_yscale("function", functions=(lambda x: -np.log10(np.maximum(1 - x, 1e-9)), lambda y: 1 - 10.0**-y))
+        axes.set_ylim(1 - (1 - least) * 1.15, 1 - (1 - most) / 1.15)
+        axes.yaxis.set_major_locator(FixedLocator(COMPLEMENTS))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    else:
+        margin = 0.06 * (most - least) or 0.05 * abs(most) or 0.05
+        axes.set_ylim(least - margin, most + margin)
+    axes.set_title(name, loc="left", fontsize="medium")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def _guessed(least: float, most: float) -> str:
+    if least > 0 and most > WIDE * least:
+        return "log"
+    return "complement" if least >= 0 and most < 1 and 1 - least > WIDE * (1 - most) else "linear"

@@ -1,0 +1,97 @@
+"""Pictures of hyperparameters: what is drawn where, on which axes."""
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection, QuadMesh
+from matplotlib.figure import Figure
+
+from evorl.hyperparameters import Float, Schedule, Space
+from evorl.running.ancestry import Lineage
+from evorl.running.schedule_figures import draw_acquisition, draw_members, draw_schedules
+
+SPACE = Space({"tau": Float(1e-3, 1, "log"), "discount": Float(0.9, 0.999, "complement")})
+#: Two slots of two generations: in the second, slot 0 holds a copy of 1.
+LINEAGE = Lineage(
+    generation=np.array([1, 1, 2, 2]),
+    steps=np.array([20, 20, 40, 40]),
+    row=np.array([0, 1, 0, 1]),
+    id=np.array([0, 1, 2, 1]),
+    parent=np.array([-1, -1, 1, -1]),
+    origin=("initial", "initial", "copy", "initial"),
+    fitness=np.array([1.0, np.nan, 3, 2]),
+    h={"tau": np.array([0.1, 0.2, 0.3, 0.2]), "discount": np.array([0.9, 0.95, 0.99, 0.95])},
+)
+
+
+def ends(collection: LineCollection) -> list[list[list[float]]]:
+    return [np.round(np.asarray(segment), 9).tolist() for segment in collection.get_segments()]
+
+
+def test_members_copies_and_the_winner_are_where_they_belong() -> None:
+    figure = draw_members(LINEAGE, SPACE, [1, 2])
+    figure.draw_without_rendering()
+    tau, discount, scale = figure.axes
+    winner, jumps, copies, unknown, known = (c for c in tau.collections if isinstance(c, LineCollection))
+    assert ends(winner) == [[[0, 0.2], [20, 0.2]], [[20, 0.3], [40, 0.3]]]
+    assert ends(jumps) == ends(copies) == [[[20, 0.2], [20, 0.3]]]
+    assert ends(unknown) == [[[0, 0.2], [20, 0.2]]]
+    assert ends(known) == [[[0, 0.1], [20, 0.1]], [[20, 0.3], [40, 0.3]], [[20, 0.2], [40, 0.2]]]
+    assert np.asarray(known.get_array()).tolist() == [1, 3, 2]
+    assert np.asarray(tau.collections[-1].get_offsets()).tolist() == [[20, 0.3]]
+    assert [axes.get_title("left") for axes in (tau, discount)] == ["tau", "discount"]
+    assert [axes.get_yscale() for axes in (tau, discount)] == ["log", "function"]
+    assert scale.get_ylabel() == "fitness"
+
+
+def test_without_fitness_all_is_grey() -> None:
+    nothing = Lineage(**{**vars(LINEAGE), "fitness": np.full(4, np.nan)})
+    assert len(draw_members(nothing, SPACE, [1, 2]).axes) == 2, "no scale"
+
+
+def test_a_schedule_is_a_step_line_over_the_steps_of_the_member() -> None:
+    schedule = Schedule(30, (0, 10), {"tau": (0.1, 0.2), "discount": (0.9, 0.9)})
+    figure = draw_schedules({"winner": schedule, "fixed": schedule.fixed("final")}, SPACE)
+    figure.draw_without_rendering()
+    winner, fixed = figure.axes[0].get_lines()
+    assert np.asarray(winner.get_xydata()).tolist() == [[0, 0.1], [10, 0.2], [30, 0.2]]
+    assert np.asarray(fixed.get_xydata()).tolist() == [[0, 0.2], [30, 0.2]]
+    assert winner.get_drawstyle() == "steps-post"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["winner", "fixed"]
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [((1e-4, 1e-2), "log"), ((0.9, 0.999), "function"), ((0.1, 0.9), "linear"), ((0.0, 0.0), "linear")],
+)
+def test_without_a_space_the_values_say_which_axis_they_need(values: tuple[float, ...], scale: str) -> None:
+    figure = draw_schedules({"": Schedule(30, (0, 10), {"x": values})}, Space({}))
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_yscale() == scale
+
+
+def test_many_hyperparameters_stand_in_two_columns() -> None:
+    columns = dict.fromkeys("abcde", (0.1,))
+    figure = draw_schedules({"": Schedule(30, (0,), columns)}, Space({}))
+    places = [axes.get_subplotspec() for axes in figure.axes]
+    assert {(place.rowspan.start, place.colspan.start) for place in places if place is not None} == {
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+        (2, 0),
+    }
+
+
+def test_the_acquisition_is_mean_and_deviation_by_round_with_the_proposals() -> None:
+    grid, rounds = np.geomspace(1e-4, 1e-2, 4), np.array([3.0, 5.0, 7.0])
+    mean = np.arange(12.0).reshape(3, 4)
+    figure: Figure = draw_acquisition("rate", rounds, grid, mean, mean + 1, [1e-4, 1e-3, 1e-2])
+    figure.draw_without_rendering()
+    meshes = [axes.collections[0] for axes in figure.axes[::2]]  # between them stand the scales
+    assert all(isinstance(mesh, QuadMesh) for mesh in meshes)
+    np.testing.assert_array_equal(np.asarray(meshes[0].get_array()), mean.T)
+    np.testing.assert_array_equal(np.asarray(meshes[1].get_array()), mean.T + 1)
+    line = np.asarray(figure.axes[0].get_lines()[-1].get_xydata())
+    np.testing.assert_allclose(line, [[3, 1e-4], [5, 1e-3], [7, 1e-2]])
+    assert figure.axes[0].get_yscale() == "log"
+    assert figure.axes[0].get_ylabel() == "rate"
