@@ -24,7 +24,7 @@ def draw_curves(comparison: Comparison, path: Path) -> None:
     for column, task in enumerate(tasks, start=1):
         axes = figure.add_subplot(1, len(tasks), column)
         for row in comparison.of(task):
-            _draw(axes, row, COLOURS[labels.index(row.group.label) % len(COLOURS)])
+            draw_row(axes, row, COLOURS[labels.index(row.group.label) % len(COLOURS)], row.group.label)
         axes.set_title(task, loc="left", fontweight="bold")
         axes.set_xlabel("environment steps, all members")
         axes.set_ylabel("test return" if column == 1 else "")
@@ -35,12 +35,13 @@ def draw_curves(comparison: Comparison, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _draw(axes: Axes, row: Row, colour: str) -> None:
+def draw_row(axes: Axes, row: Row, colour: str, label: str) -> None:
+    """Draw the curves of a row: every seed thin, their interquartile mean and its 95 % interval."""
     n = len(row.scores)
     for curve in row.group.curves:
         axes.plot(curve.steps, curve.returns, color=colour, alpha=0.18, linewidth=0.7)
     seeds = f"{n} seed{'s' if n > 1 else ''}"
-    axes.plot(row.grid, row.curve.value, color=colour, linewidth=2, label=f"{row.group.label}  ({seeds})")
+    axes.plot(row.grid, row.curve.value, color=colour, linewidth=2, label=f"{label}  ({seeds})")
     if n > 1:
         axes.fill_between(row.grid, row.curve.low, row.curve.high, color=colour, alpha=0.2, linewidth=0)
     axes.set_xlim(0, row.grid[-1])

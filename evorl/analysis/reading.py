@@ -21,6 +21,8 @@ from evorl.running.settings import KIND, differences, to_plain
 FREE = ("seed", "total_timesteps")
 #: Columns of `progress.csv` that are read.
 READ = ("steps", "test/return", "final/return", "budget/critic_updates", "budget/actor_updates")
+#: Characters that a change of a setting has in a table at most.
+LONGEST = 80
 #: Folder of the summaries; never read as runs.
 SUMMARY = "_summary"
 
@@ -127,7 +129,12 @@ def changes(curve: Curve) -> list[str]:
     preset = to_plain(algorithm.preset(config["preset"], env_id=config["env_id"]))
     of_the_task = (*FREE, "env_kwargs", "delayed_reward", "backend", "device")
     ours, theirs = ({name: v for name, v in plain.items() if name not in of_the_task} for plain in (preset, config))
-    return differences(_known(ours, theirs), theirs)
+    return [_short(change) for change in differences(_known(ours, theirs), theirs)]
+
+
+def _short(change: str) -> str:
+    """Return a change with no more of its values than fits into a table."""
+    return change if len(change) <= LONGEST else f"{change[: LONGEST - 3]}..."
 
 
 def learner_of(curve: Curve) -> str:

@@ -15,6 +15,7 @@ COMMANDS = {
     "enjoy": "look at what a run found, in a window or as a video: evorl enjoy RUN --video",
     "sweep": "run algorithms x tasks x seeds: evorl sweep --algorithms A B --env-ids ID --seeds N",
     "compare": "tables and figures of many runs at equal budget: evorl compare RUNS",
+    "follow": "train fresh agents on the schedule that a run has found: evorl follow RUN",
     "new": "write a file with the four parts of an algorithm of your own: evorl new my_hybrid",
 }
 
