@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 
 from evorl import learners
 from evorl.evaluation import Report
 from evorl.hyperparameters import Schedule, ScheduleFile, traits_of
+from evorl.learning import TD3Config
+from evorl.policies import NetworkConfig
 from evorl.population import Population
+
+_SMALL = NetworkConfig(hidden_sizes=(64, 64))
+_QUICK = TD3Config(critic=_SMALL, batch_size=128)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +35,11 @@ class Follow(learners.Learners[Config]):
     """Every member acts and learns by itself, all under the hyperparameters that a schedule has at their step."""
 
     name = "follow"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {},
+        "common": {},
+        "quick": {"network": _SMALL, "learner": _QUICK, "warmup_steps": 500},
+    }
 
     def build(self) -> None:
         """Make the learner, which must read what the schedule names."""
