@@ -48,7 +48,7 @@ class EvolutionConfig:
 
 
 class Evolution:
-    """Proposes h for who was just copied; DEAP draws from the streams `explore` and `vary`, categories from rows' `explore_h`.
+    """Proposes h for who was just copied; DEAP draws from `explore` and `vary`, categories from rows' `explore_h`.
 
     Args:
         config: settings.
