@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import math
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -65,3 +66,9 @@ def require_between(name: str, value: float, low: float, high: float) -> None:
     """Raise ConfigError unless `low <= value <= high`."""
     if not low <= value <= high:
         raise ConfigError(f"{name} must be between {low} and {high}, got {value}")
+
+
+def require_installed(who: str, module: str, package: str, extra: str) -> None:
+    """Raise ConfigError unless `module` can be imported, which `package` has and `extra` brings along."""
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(f"{who} needs {package}; pip install 'evorl-torch[{extra}]'")

@@ -106,7 +106,7 @@ class TunedLearners(learners.Learners[ConfigT]):
 
     def report(self, evaluated: Population) -> Report:
         """Return every member's hyperparameters and how far they spread."""
-        return self.space.report(evaluated.traits, self.name)
+        return self.space.report(evaluated.traits, self.name.replace("-", "_"))
 
     @classmethod
     def first_steps(cls, config: ConfigT, task: Task) -> int:

@@ -1,5 +1,6 @@
 """Variation: how candidates come from parents."""
 
+from evorl.variation.bayesian import BayesianExplore, Categories
 from evorl.variation.breeding import breed
 from evorl.variation.evolution import Evolution, EvolutionConfig
 from evorl.variation.explore import Explore, ExploreConfig, explore_by, make_explore
@@ -11,6 +12,8 @@ from evorl.variation.rows import MutationConfig, mate_rows, mutate_sparse
 from evorl.variation.strategies import Strategy, StrategyConfig, make_strategy
 
 __all__ = [
+    "BayesianExplore",
+    "Categories",
     "DiagonalGaussian",
     "Evolution",
     "EvolutionConfig",
