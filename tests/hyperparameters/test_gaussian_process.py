@@ -1,6 +1,7 @@
 """The Gaussian process: the vectors of a hand computation, plain numpy, scikit-learn, and what a fit finds."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,10 +114,12 @@ def test_a_handful_of_intervals_leaves_the_parameters_near_the_prior() -> None:
 
 
 def test_the_seed_decides_and_nothing_global_is_touched() -> None:
-    before, filters = np.random.get_state(), list(warnings.filters)  # noqa: NPY002
+    before: Any = np.random.get_state()  # noqa: NPY002
+    filters = list(warnings.filters)
     thetas = [gp.fit(*drawn(12), gp.kernel(), seed=seed)[0].kernel_.theta for seed in (3, 3)]
     assert np.array_equal(*thetas)
-    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    after: Any = np.random.get_state()  # noqa: NPY002
+    assert np.array_equal(before[1], after[1])
     assert filters == list(warnings.filters)
 
 
