@@ -14,6 +14,7 @@ from evorl.errors import (
     require_above,
     require_at_least,
     require_between,
+    require_installed,
 )
 
 
@@ -64,3 +65,9 @@ def test_between_accepts_both_ends_and_refuses_what_lies_beyond_and_nan() -> Non
     for value in (-1e-9, 1.5, math.nan):
         with pytest.raises(ConfigError, match=f"^share must be between 0 and 1, got {value}$"):
             require_between("share", value, 0, 1)
+
+
+def test_a_missing_package_is_named_with_the_command_that_brings_it() -> None:
+    require_installed("pb2", "math", "mathematics", "numbers")
+    with pytest.raises(ConfigError, match=r"^pb2 needs mathematics; pip install 'evorl-torch\[numbers\]'$"):
+        require_installed("pb2", "no_such_module", "mathematics", "numbers")

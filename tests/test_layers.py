@@ -31,7 +31,18 @@ LINES = [
 PARTS = ["variation", "learning", "evaluation", "selection"]
 LEVEL = {name: level for level, line in enumerate(LINES) for name in line}
 #: A hybrid may subclass its evolutionary half, and an algorithm the one that it refines.
-SPECIAL_CASES = {"cem_rl": "cem", "erl": "ga", "mf_pbt": "pbt", "pb2": "pbt", "pbt_es": "pbt"}
+SPECIAL_CASES = {
+    "cem_rl": "cem",
+    "erl": "ga",
+    "mf_pbt": "pbt",
+    "pb2": "pbt",
+    "pb2_mix": "pb2",
+    "pb2_mult": "pb2",
+    "pb2_rand": "pb2",
+    "pbt_es": "pbt",
+}
+#: Second names of entry points.
+ALIASES = {"pb2-multi": "pb2-mult"}
 ALGORITHMS = sorted((ROOT / "algorithms").glob("*.py"))
 LONGEST = 120
 
@@ -197,7 +208,10 @@ def test_every_algorithm_is_an_entry_point_under_its_own_name() -> None:
     assert {path.partition(":")[0] for path in points.values()} == {
         f"evorl.algorithms.{path.stem}" for path in ALGORITHMS if path.stem != "__init__"
     }
-    assert {name.replace("-", "_") for name in points} == {path.stem for path in ALGORITHMS} - {"__init__"}
+    assert {name: points[name] == points[own] for name, own in ALIASES.items()} == dict.fromkeys(ALIASES, True)
+    assert {name.replace("-", "_") for name in points.keys() - ALIASES} == {path.stem for path in ALGORITHMS} - {
+        "__init__"
+    }
 
 
 @pytest.mark.parametrize("name", sorted(LINKED))

@@ -116,7 +116,8 @@ class BayesianExplore:
         for row, (prior, *starts) in zip(rows, draws, strict=True):
             key = tuple(cube[row, list(self.columns.apart)])
             record = self.record.numpy()[self._alike(self.record.numpy()[:, FIRST:], key)]
-            pending = [other for other in under_way if self._alike(cube[[other]], key)[0]]
+            alike = self._alike(cube, key)
+            pending = [other for other in under_way if alike[other]]
             numbers = list(self.columns.numbers)
             if len(record):
                 try:
