@@ -23,7 +23,7 @@ def by_kind(members: Population, generation: int) -> Tensor:
 
 
 def run_of(**further: Any) -> pb2.PB2[Any]:
-    return climbing(PB2Mix, by_kind)(Config(**settings(4, 14, **{"space": SPACE, **further})))
+    return climbing(PB2Mix, by_kind)(Config(**settings(4, 20, **{"space": SPACE, **further})))
 
 
 def test_the_best_category_is_found_and_its_best_number() -> None:

@@ -145,7 +145,7 @@ def test_it_follows_an_optimum_that_drifts_closer_than_random_search() -> None:
     """One of four explores in each of 30 rounds; what a round brings is minus the squared distance."""
     space = Space.parse({"x": "0:1"})
     explore, rng = explorer(space), np.random.default_rng(0)
-    x, distances, by_chance = rng.random(4), [], []
+    x, distances, by_chance = rng.random(4), list[float](), list[float]()
     for turn in range(30):
         best = 0.2 + 0.6 * turn / 30
         if turn:
@@ -185,9 +185,13 @@ def test_separate_processes_know_only_their_own_category() -> None:
     assert values["kind"].item() == 2
     torch.testing.assert_close(values["x"], parents.traits["h.x"][[1]], msg="nothing known of it: the donor's")
     explore.weights = {"kind": torch.tensor([0.0, 1e9, 0.0], dtype=torch.float64)}
-    seen = []
-    fit = explore._fit
-    explore._fit = lambda record: (seen.append(record.copy()), fit(record))[1]  # type: ignore[method-assign,func-returns-value]
+    seen, fit = list[Any](), explore._fit
+
+    def watched(record: Any) -> Any:
+        seen.append(record.copy())
+        return fit(record)
+
+    explore._fit = watched  # type: ignore[method-assign]
     explore.propose(parents, [1], 1)
     assert len(seen) == 1
     np.testing.assert_allclose(seen[0][:, -1], 0.5)
