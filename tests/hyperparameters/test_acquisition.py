@@ -49,9 +49,9 @@ def test_a_process_is_shown_rounds_returns_by_their_range_and_h_with_categories_
     known = np.array([[0, -10, 10, 0.1, 0.5, 0.2], [3, 0, 30, 0.3, 0.9, 0.4]])
     columns = ucb.Columns(numbers=(0, 2), categories=(1,))
     shown = ucb.inputs(known[:, 0], known[:, 1], known[:, 3:], known, columns)
-    np.testing.assert_allclose(shown, [[0, 0, 0.1, 0.2, 0.5], [3, 0.25, 0.3, 0.4, 0.9]])
+    np.testing.assert_allclose(shown, np.array([[0.0, 0.0, 0.1, 0.2, 0.5], [3.0, 0.25, 0.3, 0.4, 0.9]]))
     context = ucb.inputs(7, np.array([30.0, np.nan]), known[:, 3:], known, columns)
-    np.testing.assert_allclose(context[:, :2], [[7, 1], [7, 0.5]])
+    np.testing.assert_allclose(context[:, :2], np.array([[7.0, 1.0], [7.0, 0.5]]))
     flat = np.array([[0, 2, 2, 0.1, 0.5, 0.2]])
     assert ucb.inputs(0, flat[:, 1], flat[:, 3:], flat, columns)[0, 1] == 0
 
