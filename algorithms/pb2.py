@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, ClassVar, Literal, TypeVar
 
 from evorl.algorithms import pbt
@@ -14,7 +13,7 @@ from evorl.hyperparameters import Categorical, Values
 from evorl.learning import A2CConfig
 from evorl.population import Population
 from evorl.task import Task
-from evorl.variation import BayesianExplore, Categories, Explore, changed
+from evorl.variation import BayesianExplore, Categories, Explore, explore_by
 
 GAUSSIAN_PROCESS = "gaussian_process"
 
@@ -47,10 +46,6 @@ class Config(pbt.Config):
         if members * self.interval > budget:
             share = f"a member's share of total_timesteps = {budget}"
             raise ConfigError(f"interval must be at most {budget // members}, {share}, got {self.interval}")
-        if self.bottom_fraction and not all(self.counts(members)):
-            smallest = next(n for n in count(1) if all(self.counts(n)))
-            shares = f"bottom_fraction = {self.bottom_fraction} and donor_fraction = {self.donor_fraction}"
-            raise ConfigError(f"population_size must be at least {smallest} for {shares}, got {members}")
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -79,12 +74,11 @@ class PB2(pbt.PBT[ConfigT]):
         for name, kind in self.space.items():
             if type(kind) is Categorical and self.categories == "none":
                 raise ConfigError(f"space of {name} must be of numbers, or use pb2-mix, got {kind}")
-        return self.propose
+        return explore_by(self.propose, config, self.streams)
 
-    def propose(self, parents: Population, rows: Sequence[int]) -> Population:
-        """Return the parents with h of the largest upper confidence bound in `rows`."""
-        values: Values = self.bayesian.propose(parents, rows, self.generation)
-        return changed(parents, rows, values, self.streams.rows("explore", rows), self.config.weight_noise)
+    def propose(self, parents: Population, rows: Sequence[int]) -> Values:
+        """Return h (m,) of the largest upper confidence bound for `rows`."""
+        return self.bayesian.propose(parents, rows, self.generation)
 
     def initialise(self) -> Population:
         """Fresh members with hyperparameters from the prior, evaluated; `return_before` is that of the weights."""

@@ -48,7 +48,7 @@ class BayesianExplore:
         categories: what becomes of categorical ones.
         interval: steps of a member in an interval.
         rounds: intervals in a run, for the bandits.
-        streams: a row's draws are of its stream `explore`; fits and bandits have one of their own.
+        streams: a row's draws are of its stream `explore_h`; fits and bandits have one of their own.
 
     Attributes:
         record: (m, 3 + k) completed intervals, as `acquisition` has them.
@@ -107,7 +107,7 @@ class BayesianExplore:
             rows: who explores.
             generation: the round that begins.
         """
-        draws = self.streams.rows("explore", rows).uniform(0, 1, 1 + STARTS, len(self.space)).double().numpy()
+        draws = self.streams.rows("explore_h", rows).uniform(0, 1, 1 + STARTS, len(self.space)).double().numpy()
         cube = self.space.to_unit(self.space.values_of(population.traits)).numpy()
         returns = population.traits["return_before"].numpy()
         self._choose(cube, rows, draws[:, 0])

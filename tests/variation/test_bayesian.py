@@ -66,7 +66,7 @@ def test_it_remembers_every_interval_of_every_member_whose_returns_are_known() -
 def test_without_any_interval_it_draws_from_the_prior() -> None:
     explore = explorer()
     drawn = explore.propose(members(SPACE, **PARENTS), [1, 3], 0)
-    prior = SPACE.from_unit(Streams(0).rows("explore", [1, 3]).uniform(0, 1, 11, 2)[:, 0].double())
+    prior = SPACE.from_unit(Streams(0).rows("explore_h", [1, 3]).uniform(0, 1, 11, 2)[:, 0].double())
     for name in SPACE:
         torch.testing.assert_close(drawn[name], prior[name])
     assert explore.report()["fallbacks"] == 0
@@ -125,7 +125,7 @@ def test_a_fit_that_fails_is_a_draw_from_the_prior_and_counted(monkeypatch: pyte
     monkeypatch.setattr(gaussian_process, "fit", fail)
     explore = taught(explorer())
     values = explore.propose(members(SPACE, **PARENTS), [1, 3], 3)
-    prior = SPACE.from_unit(Streams(0).rows("explore", [1, 3]).uniform(0, 1, 11, 2)[:, 0].double())
+    prior = SPACE.from_unit(Streams(0).rows("explore_h", [1, 3]).uniform(0, 1, 11, 2)[:, 0].double())
     torch.testing.assert_close(values["x"], prior["x"])
     assert explore.report()["fallbacks"] == 2
 
