@@ -176,7 +176,7 @@ def test_reports_have_what_was_fitted_and_proposed() -> None:
     ("further", "message"),
     [
         ({"space": {"tau": "categorical:0.1,0.2"}}, "space of tau must be of numbers, or use pb2-mix, got categorical"),
-        ({"population_size": 1}, "population_size must be at least 2 for bottom_fraction = 0.25 and donor_fraction"),
+        ({"population_size": 1}, "population_size must be at least 2, as one alone copies nobody"),
         ({"interval": 501}, "interval must be at most 500, a member's share of total_timesteps = 2000, got 501"),
         ({"interval": 500}, "total_timesteps must be at least 2032, which one generation can take, got 2000"),
         ({"explore": "gaussian"}, "explore must name an operator"),
