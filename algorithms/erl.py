@@ -14,7 +14,7 @@ from evorl.errors import require_at_least
 from evorl.evaluation import Report
 from evorl.interaction import Episodes, Replay
 from evorl.learning import DDPGConfig, DeterministicLearnerConfig, EpisodicAgent, TD3Config
-from evorl.policies import MLP, NetworkConfig, NoisyPolicy, OrnsteinUhlenbeck
+from evorl.policies import NetworkConfig, NoisyPolicy, OrnsteinUhlenbeck, deterministic_policy
 from evorl.population import Population
 from evorl.selection import best_first
 from evorl.task import Task
@@ -64,7 +64,7 @@ class ERL(ga.GA[Config]):
         capacity = min(config.replay_size, config.total_timesteps)
         self.replay = Replay(1, capacity, task.observation_size, task.action_size, config.device)
         small = replace(config.network, last_layer_scale=0.1 * config.network.last_layer_scale)
-        network = MLP(task.observation_size, task.action_size, small, output="tanh")
+        network = deterministic_policy(task, small, config.actor).network
         self.noise = OrnsteinUhlenbeck(1, task.action_size)
         episodes = Episodes(self.make_envs(1), NoisyPolicy(network, self.noise), self.ledger)
         learner = learning.make_learner(task, network, config.learner)

@@ -50,6 +50,7 @@ class PBT(tuned.TunedLearners[ConfigT]):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **tuned.TunedLearners.presets,
         "no-copying": {"bottom_fraction": 0.0},
+        "frozen": {"explore": "none"},
         "paper-factors": {"perturb_factors": (0.8, 1.2)},
         "quick": {**tuned.QUICK, "burn_in": 2_000},
     }

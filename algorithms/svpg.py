@@ -67,7 +67,7 @@ class SVPG(EvoRL[Config]):
     @classmethod
     def make_policy(cls, config: Config, task: Task) -> StochasticPolicy:
         """Return a Gaussian policy or, where actions are discrete, a categorical one."""
-        return stochastic_policy(task, config.network)
+        return stochastic_policy(task, config.network, config.actor)
 
     def build(self) -> None:
         """Make the learner."""

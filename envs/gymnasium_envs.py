@@ -63,6 +63,9 @@ def _make(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     _route_mujoco_warnings(spec)
     try:
         return gymnasium.make(spec, disable_env_checker=True, **kwargs)
+    except gymnasium.error.DependencyNotInstalled as error:
+        remedy = "pip install 'evorl-torch[box2d]'" if "box2d" in str(spec.entry_point) else str(error)
+        raise ConfigError(f"env_id {env_id} needs a package that is not installed: {remedy}") from error
     except Exception as error:
         given = f" with {dict(kwargs)}" if kwargs else ""
         raise ConfigError(f"env_id {env_id}{given} cannot be made: {type(error).__name__}: {error}") from error

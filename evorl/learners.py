@@ -16,6 +16,7 @@ from evorl.learning import (
     ActingConfig,
     AnyLearnerConfig,
     DDPGConfig,
+    NoTraining,
     OffPolicy,
     OffPolicyLearnerConfig,
     OnPolicy,
@@ -78,7 +79,7 @@ class Learners(EvoRL[ConfigT]):
     @classmethod
     def make_policy(cls, config: ConfigT, task: Task) -> Policy:
         """Return the policy that the learner trains."""
-        return learning.make_policy(task, config.network, config.learner)
+        return learning.make_policy(task, config.network, config.learner, config.actor)
 
     def build(self) -> None:
         """Make the learner, and an environment in mid-episode for each member."""
@@ -87,6 +88,8 @@ class Learners(EvoRL[ConfigT]):
     def make_training(self) -> Training:
         """Return what lets members act and learn; a subclass whose members learn otherwise returns its own."""
         learner = self.config.learner
+        if not self.task.has_environment:
+            return NoTraining()
         return (
             self.from_rollouts(learner)
             if isinstance(learner, A2CConfig)

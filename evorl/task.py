@@ -84,6 +84,16 @@ class Task:
     reward_delay: int = 0
     backend: Backend = "auto"
 
+    @classmethod
+    def without_environment(cls, name: str) -> Task:
+        """Return what stands for a task where there is nothing to act in, and members learn from something else."""
+        return cls(name, 0, (), (), None)
+
+    @property
+    def has_environment(self) -> bool:
+        """Whether there is anything to act in."""
+        return self.action_size > 0
+
     @property
     def action_size(self) -> int:
         """Number of action coordinates."""

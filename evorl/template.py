@@ -41,6 +41,8 @@ class Config:
     """Members."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The members' policy."""
+    actor: str = ""
+    """A torch.nn.Module of your own in place of `network`: module:class, imported as by --import."""
     env_kwargs: Arguments = field(default_factory=dict)
     """Arguments of the environment."""
     delayed_reward: int = 0
@@ -161,14 +163,14 @@ class EvoRL(Generic[ConfigT]):
 
     @classmethod
     def describe(cls, config: ConfigT) -> Task:
-        """Return the task; an algorithm that needs no environment makes one up, of any sizes."""
+        """Return the task; an algorithm that needs no environment returns `Task.without_environment(name)`."""
         task = describe(config.env_id, config.env_kwargs)
         return replace(task, reward_delay=config.delayed_reward, backend=config.backend)
 
     @classmethod
     def make_policy(cls, config: ConfigT, task: Task) -> Policy:
         """Return what turns a row of parameters into actions."""
-        return deterministic_policy(task, config.network)
+        return deterministic_policy(task, config.network, config.actor)
 
     def build(self) -> None:
         """Make what the parts need and keep between generations; no environment is stepped here."""

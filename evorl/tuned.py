@@ -74,7 +74,8 @@ class TunedLearners(learners.Learners[ConfigT]):
         """Make the learner and the space."""
         super().build()
         self.space = self.config.hyperparameters
-        self.space.require_tunable(self.training.tunable, vars(self.config.learner))
+        if self.task.has_environment:  # else an algorithm's own `learn` is free to read what it likes
+            self.space.require_tunable(self.training.tunable, vars(self.config.learner))
 
     def require_returns(self, steps: int, setting: str) -> None:
         """Raise ConfigError if `steps` of a member, of which `setting` is the length, may be too few for its fitness.

@@ -13,7 +13,7 @@ LINKED = {"algorithms", "envs"}
 #: Lowest first. What stands in one line is on a level, and there a module imports only those before it; the four
 #: parts, which import none of each other, are named once more below.
 LINES = [
-    ["errors", "streams", "budget", "task", "toolbox", "journal", "stopwatch"],
+    ["errors", "imports", "streams", "budget", "task", "toolbox", "journal", "stopwatch"],
     ["population", "state"],
     ["envs"],
     ["policies"],

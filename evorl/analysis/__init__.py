@@ -1,16 +1,18 @@
 """Analysis: what many runs say together, at equal budget, with intervals."""
 
-from evorl.analysis.comparison import Comparison, Pair, Row, compare
+from evorl.analysis.comparison import Comparison, Outcome, Pair, Row, compare
 from evorl.analysis.reading import Group, read_runs
-from evorl.analysis.statistics import Difference, Estimate, equivalence, holm, iqm, welch
+from evorl.analysis.statistics import Difference, Estimate, area, equivalence, holm, iqm, welch
 
 __all__ = [
     "Comparison",
     "Difference",
     "Estimate",
     "Group",
+    "Outcome",
     "Pair",
     "Row",
+    "area",
     "compare",
     "equivalence",
     "holm",

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evorl.analysis.reading import Group, changes, learner_of, read_runs
-from evorl.analysis.statistics import Difference, Estimate, Reference, equivalence, holm, iqm, welch
+from evorl.analysis.reading import TESTED, Curve, Group, changes, learner_of, read_runs
+from evorl.analysis.statistics import Difference, Estimate, Reference, area, equivalence, holm, iqm, welch
 
+#: What a seed is scored by: its last test, or the area under its curve over the common steps.
+Outcome = Literal["final", "area"]
 #: Points of the common grid on which curves are compared.
 POINTS = 61
 #: A pair whose corrected p is below this is told apart.
@@ -75,10 +78,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows, task by task, best first, and the runs that were left out."""
+    """All rows, task by task, best first, the runs that were left out, and what was compared of which column."""
 
     rows: tuple[Row, ...]
     left_out: tuple[Path, ...]
+    outcome: Outcome = "final"
+    column: str = TESTED
 
     @property
     def tasks(self) -> list[str]:
@@ -136,15 +141,19 @@ class Comparison:
             config, changed = row.group.settings, "; ".join(changes(row.group.curves[0])) or "-"
             network, learner = config["network"], learner_of(row.group.curves[0])
             shape = f"{'-'.join(map(str, network['hidden_sizes']))} {network['activation']}"
+            shape = config.get("actor") or shape
             updates = np.mean([curve.updates for curve in row.group.curves], axis=0)
             cells = [row.group.task, row.group.label, config["preset"], changed, learner, shape]
             lines.append([*cells, *(f"{update:.2f}" for update in updates)])
         return markdown(lines)
 
     def _meaning(self) -> str:
-        final = "the mean return of the final test"
-        at_common = "the mean return of the last test at or before the common steps"
-        scores = "; ".join(f"{task}: {final if self.of(task)[0].ended else at_common}" for task in self.tasks)
+        what = "mean return" if self.column == TESTED else self.column
+        final = f"the {what} of the final test"
+        at_common = f"the {what} of the last test at or before the common steps"
+        under = f"the area under the curve of the tests' {what} up to these steps, over the steps"
+        last = {task: final if self.of(task)[0].ended else at_common for task in self.tasks}
+        scores = "; ".join(f"{task}: {under if self.outcome == 'area' else last[task]}" for task in self.tasks)
         return (
             f"A seed's score is, on {scores}. Steps are environment steps of all members together. IQM: interquartile "
             "mean over seeds, with its bootstrap interval."
@@ -182,7 +191,11 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def compare(
-    folders: Iterable[str | Path], reference: Reference | None = None, margin: float = float("nan")
+    folders: Iterable[str | Path],
+    reference: Reference | None = None,
+    margin: float = float("nan"),
+    outcome: Outcome = "final",
+    column: str = TESTED,
 ) -> Comparison:
     """Compare all finished runs in `folders` and below, each task at the steps that all its runs reached.
 
@@ -190,27 +203,36 @@ def compare(
         folders: run folders, or folders that hold them.
         reference: a published result to test every row against.
         margin: the largest difference from it that counts as none.
+        outcome: what a seed is scored by.
+        column: of `progress.csv`, which the curves are of.
 
     Raises:
-        RunFolderError: there is no finished run, or seeds of one group differ in more than their seed.
+        RunFolderError: there is no finished run, seeds of one group differ in more than their seed, or a run has no
+            such column.
     """
-    groups, left_out = read_runs(list(folders))
+    groups, left_out = read_runs(list(folders), column)
     rows = []
     for task in sorted({group.task for group in groups}):
         of_task = [group for group in groups if group.task == task]
         curves = [curve for group in of_task for curve in group.curves]
         reached = min(min(curve.budget, int(curve.steps[-1])) for curve in curves)
         ended = all(curve.budget == reached for curve in curves)
-        found = (_row(group, reached, ended, reference, margin) for group in of_task)
+        scores = ([_score(curve, reached, ended, outcome) for curve in group.curves] for group in of_task)
+        found = (_row(*pair, reached, ended, reference, margin) for pair in zip(of_task, scores, strict=True))
         rows += sorted(found, key=lambda row: -row.mean)
-    return Comparison(tuple(rows), tuple(left_out))
+    return Comparison(tuple(rows), tuple(left_out), outcome, column)
 
 
-def _row(group: Group, steps: int, ended: bool, reference: Reference | None, margin: float) -> Row:
+def _score(curve: Curve, steps: int, ended: bool, outcome: Outcome) -> float:
+    if outcome == "area":
+        return area(curve.steps, curve.returns, steps)
+    return curve.final if ended else float(curve.returns[curve.steps <= steps][-1])
+
+
+def _row(group: Group, scored: list[float], steps: int, ended: bool, reference: Reference | None, margin: float) -> Row:
     grid = np.linspace(0, steps, POINTS)
     returns = np.stack([np.interp(grid, curve.steps, curve.returns) for curve in group.curves])
-    finals = [curve.final if ended else curve.returns[curve.steps <= steps][-1] for curve in group.curves]
-    scores = np.array(finals)
+    scores = np.array(scored)
     std = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
     tested = equivalence(scores, reference, margin) if reference else float("nan")
     return Row(group, steps, scores, float(scores.mean()), std, iqm(scores), grid, iqm(returns), ended, tested)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from evorl.analysis.comparison import Comparison, Row
+from evorl.analysis.reading import TESTED
 
 #: Okabe and Ito's colours, told apart by everyone.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -20,6 +21,7 @@ def draw_curves(comparison: Comparison, path: Path) -> None:
     tasks = comparison.tasks
     figure = Figure(figsize=(5.2 * len(tasks) + 0.4, 3.9), layout="constrained")
     FigureCanvasAgg(figure)
+    height = "test return" if comparison.column == TESTED else comparison.column
     labels = sorted({row.group.label for row in comparison.rows})
     for column, task in enumerate(tasks, start=1):
         axes = figure.add_subplot(1, len(tasks), column)
@@ -27,7 +29,7 @@ def draw_curves(comparison: Comparison, path: Path) -> None:
             draw_row(axes, row, COLOURS[labels.index(row.group.label) % len(COLOURS)], row.group.label)
         axes.set_title(task, loc="left", fontweight="bold")
         axes.set_xlabel("environment steps, all members")
-        axes.set_ylabel("test return" if column == 1 else "")
+        axes.set_ylabel(height if column == 1 else "")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)

@@ -19,8 +19,10 @@ from evorl.running.settings import KIND, differences, to_plain
 
 #: Settings in which the seeds of one group may differ.
 FREE = ("seed", "total_timesteps")
-#: Columns of `progress.csv` that are read.
-READ = ("steps", "test/return", "final/return", "budget/critic_updates", "budget/actor_updates")
+#: The column of `progress.csv` that a curve is of, unless another is asked for, and that of its last test.
+TESTED, FINAL = "test/return", "final/return"
+#: Columns that are read beside these.
+UPDATES = ("budget/critic_updates", "budget/actor_updates")
 #: Characters that a change of a setting has in a table at most.
 LONGEST = 80
 #: Folder of the summaries; never read as runs.
@@ -35,8 +37,8 @@ class Curve:
         folder: of the run.
         settings: its `config.json`.
         steps: (k,) environment steps of the tests.
-        returns: (k,) mean test returns.
-        final: mean return of the last test.
+        returns: (k,) mean test returns, or another column at these tests.
+        final: mean return of the last test; of another column, its last value.
         budget: environment steps asked for.
         updates: gradient updates of critics and of actors, for each environment step of the run.
     """
@@ -71,15 +73,20 @@ class Group:
         return found
 
 
-def read_runs(folders: Iterable[str | Path]) -> tuple[list[Group], list[Path]]:
+def read_runs(folders: Iterable[str | Path], column: str = TESTED) -> tuple[list[Group], list[Path]]:
     """Return the groups of finished runs in `folders` and below, and the runs left out: unfinished or not tested.
 
+    Args:
+        folders: run folders, or folders that hold them.
+        column: of `progress.csv`, which the curves are of.
+
     Raises:
-        RunFolderError: there is no finished run, or seeds of one group differ in more than their seed.
+        RunFolderError: there is no finished run, seeds of one group differ in more than their seed, or a run has no
+            such column.
     """
     configs = sorted({path for folder in folders for path in Path(folder).resolve().rglob("config.json")})
     found = [RunFolder(path.parent) for path in configs if SUMMARY not in path.parts]
-    read = {folder.path: read_curve(folder) for folder in found if folder.finished}
+    read = {folder.path: read_curve(folder, column) for folder in found if folder.finished}
     if not any(read.values()):
         raise RunFolderError(f"runs must hold a finished run with tests, got none in {', '.join(map(str, folders))}")
     curves: dict[tuple[str, str], list[Curve]] = {}
@@ -109,11 +116,14 @@ def _fixed(curve: Curve) -> dict[str, Any]:
     return {**{name: value for name, value in curve.settings["config"].items() if name not in FREE}, **protocol}
 
 
-def read_curve(folder: RunFolder) -> Curve | None:
+def read_curve(folder: RunFolder, column: str = TESTED) -> Curve | None:
     """Return the tests in the `progress.csv` of a finished run; None if it was not tested."""
-    settings = folder.read_config()
+    settings, read = folder.read_config(), ("steps", column, FINAL if column == TESTED else column, *UPDATES)
     with folder.progress.open(newline="") as file:
-        table = np.array([[float(row[tag]) for tag in READ] for row in csv.DictReader(file)])
+        lines = csv.DictReader(file)
+        if column not in (lines.fieldnames or []):
+            raise RunFolderError(f"{folder.progress} must have the column asked for, got none called {column!r}")
+        table = np.array([[float(row[tag]) for tag in read] for row in lines])
     tested = table[~np.isnan(table[:, 1])]
     if not len(tested):
         return None

@@ -51,6 +51,22 @@ def _trimmed_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]
     return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
 
 
+def area(steps: ArrayLike, values: ArrayLike, until: float) -> float:
+    """Return the area under a curve that is linear between its points, from its first to `until`, over that length.
+
+    Args:
+        steps: (k,) increasing, from at most `until` on.
+        values: (k,) at these steps.
+        until: where the area ends; beyond the last point the curve is constant.
+    """
+    places, heights = np.asarray(steps, np.float64), np.asarray(values, np.float64)
+    inside = places < until
+    ends = np.append(places[inside], until)
+    curve = np.append(heights[inside], np.interp(until, places, heights))
+    length = ends[-1] - ends[0]
+    return float(np.trapezoid(curve, ends) / length) if length else float(curve[-1])
+
+
 @dataclass(frozen=True)
 class Difference:
     """By how much one mean is above another.

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -26,6 +26,10 @@ class Compare:
     """A published result, mean, standard deviation and seeds, to test every row against for equivalence."""
     margin: float | None = None
     """The largest difference from it that counts as none."""
+    outcome: Literal["final", "area"] = "final"
+    """What a seed is scored by: its last test, or the area under its test curve, over the steps."""
+    column: str = "test/return"
+    """Column of progress.csv that curves and scores are of, such as svpg/test_mean."""
 
     def __post_init__(self) -> None:
         if (self.reference is None) != (self.margin is None):
@@ -42,10 +46,9 @@ def run(words: Sequence[str]) -> None:
     from evorl.analysis.statistics import Reference
     from evorl.analysis.summary import write_summaries
 
-    if asked.reference is not None and asked.margin is not None:
-        comparison = compare(asked.runs, Reference(*asked.reference), asked.margin)
-    else:
-        comparison = compare(asked.runs)
+    reference = None if asked.reference is None else Reference(*asked.reference)
+    margin = float("nan") if asked.margin is None else asked.margin
+    comparison = compare(asked.runs, reference, margin, asked.outcome, asked.column)
     summaries = write_summaries(comparison, asked.runs[0])
     out = asked.out or summaries
     out.mkdir(parents=True, exist_ok=True)

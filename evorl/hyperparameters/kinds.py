@@ -130,9 +130,12 @@ class Int:
         return values.round().clamp(self.low, self.high)
 
     def perturb(self, values: Tensor, draws: Tensor, factors: Factors) -> Tensor:
-        """Multiply by one of the factors and round; where that changes nothing, move by one."""
+        """Multiply by one of the factors and round up or down, by what lies nearer more often; move by one at least.
+
+        The first digit of a draw is the direction, the others are the rounding, so that every number can be reached.
+        """
         upwards = draws >= 0.5
-        moved = _multiplied(values, upwards, factors).round()
+        moved = (_multiplied(values, upwards, factors) + (2 * draws) % 1).floor()
         by_one = values + torch.where(upwards, 1.0, -1.0)
         return self.clip(torch.where(moved == values, by_one, moved))
 

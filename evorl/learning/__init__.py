@@ -23,7 +23,7 @@ from evorl.learning.reinforce import Reinforce, ReinforceConfig
 from evorl.learning.sac import SAC, SACConfig
 from evorl.learning.shared_critic import CriticSchedule, SharedCritic
 from evorl.learning.td3 import TD3, TD3Config
-from evorl.learning.training import OnCopy, Training
+from evorl.learning.training import NoTraining, OnCopy, Training
 
 __all__ = [
     "A2C",
@@ -43,6 +43,7 @@ __all__ = [
     "Guidance",
     "GuidanceConfig",
     "LearnerConfig",
+    "NoTraining",
     "OffPolicy",
     "OffPolicyLearnerConfig",
     "OnCopy",

@@ -13,13 +13,12 @@ from evorl.learning.ppo import PPO, PPOConfig
 from evorl.learning.sac import SAC, SACConfig
 from evorl.learning.td3 import TD3, TD3Config
 from evorl.policies import (
-    MLP,
     Network,
     NetworkConfig,
     Policy,
-    SquashedGaussianPolicy,
     StochasticPolicy,
     deterministic_policy,
+    squashed_policy,
     stochastic_policy,
 )
 from evorl.task import Task
@@ -35,18 +34,21 @@ OnPolicyLearnerConfig = (
 AnyLearnerConfig = OffPolicyLearnerConfig | OnPolicyLearnerConfig
 
 
-def make_policy(task: Task, network: NetworkConfig, config: AnyLearnerConfig) -> Policy:
+def make_policy(task: Task, network: NetworkConfig, config: AnyLearnerConfig, actor: str = "") -> Policy:
     """Return the policy that the learner of `config` trains.
 
+    Args:
+        task: sizes of observation and action.
+        network: the hidden layers.
+        config: settings of the learner.
+        actor: a module of the user's in place of `network`, `module:class`.
+
     Raises:
-        ConfigError: the task has discrete actions, and the learner cannot choose.
+        ConfigError: the task has discrete actions, and the learner cannot choose; or the module cannot be used.
     """
     if isinstance(config, A2CConfig):
-        return stochastic_policy(task, network)
-    if isinstance(config, SACConfig):
-        task.require_continuous()
-        return SquashedGaussianPolicy(MLP(task.observation_size, 2 * task.action_size, network))
-    return deterministic_policy(task, network)
+        return stochastic_policy(task, network, actor)
+    return (squashed_policy if isinstance(config, SACConfig) else deterministic_policy)(task, network, actor)
 
 
 def make_learner(task: Task, actor: Network, config: OffPolicyLearnerConfig) -> ActorCritic:

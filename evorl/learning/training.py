@@ -13,6 +13,31 @@ from evorl.population import Population
 OnCopy = Literal["keep", "copy", "clear", "shared"]
 
 
+class NoTraining:
+    """Training without an environment, in an algorithm that overrides `learn`: slots hold nothing."""
+
+    exact = True
+    tunable: Mapping[str, tuple[float, float]] = {}
+
+    def follow(self, plan: Tensor, replay: OnCopy) -> None:
+        """Do nothing; what a copy inherits is in its traits."""
+
+    def init(self, params: Tensor) -> dict[str, Tensor]:
+        """Return no traits."""
+        return {}
+
+    def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:
+        """Raise NotImplementedError: `learn` is not overridden."""
+        raise NotImplementedError("learn must be overridden where there is no environment to act in")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+
 class Training(Protocol):
     """Members that act and learn in environments of their own.
 

@@ -2,9 +2,10 @@
 
 from evorl.policies.branched import BranchedCritic
 from evorl.policies.categorical import Categorical, CategoricalPolicy
-from evorl.policies.choice import deterministic_policy, stochastic_policy
+from evorl.policies.choice import deterministic_policy, squashed_policy, stochastic_policy
 from evorl.policies.distance import Coordinates, policy_distance
 from evorl.policies.gaussian import Gaussian, GaussianNetwork, GaussianPolicy
+from evorl.policies.module import ModuleNetwork
 from evorl.policies.network import MLP, Block, Ensemble, Network, NetworkConfig
 from evorl.policies.noise import NoisyPolicy, OrnsteinUhlenbeck
 from evorl.policies.normaliser import new_normaliser, normalise, update_normaliser_
@@ -25,6 +26,7 @@ __all__ = [
     "Gaussian",
     "GaussianNetwork",
     "GaussianPolicy",
+    "ModuleNetwork",
     "Network",
     "NetworkConfig",
     "NoisyPolicy",
@@ -36,6 +38,7 @@ __all__ = [
     "new_normaliser",
     "normalise",
     "policy_distance",
+    "squashed_policy",
     "stochastic_policy",
     "update_normaliser_",
 ]

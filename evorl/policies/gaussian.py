@@ -8,7 +8,7 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-from evorl.policies.network import MLP, Block, NetworkConfig
+from evorl.policies.network import Block, Network
 from evorl.policies.stochastic import StochasticPolicy
 from evorl.streams import RowStreams
 
@@ -41,23 +41,22 @@ class Gaussian:
 
 
 class GaussianNetwork:
-    """A multilayer perceptron for means, linear at its end; a row ends with `log_std`, a number for each coordinate.
+    """A network for means, linear at its end; a row ends with `log_std`, a number for each coordinate.
 
     Args:
-        inputs: size of an observation.
+        mean: from observations to means.
         outputs: size of an action.
-        config: the hidden layers.
 
     Attributes:
         layout: the blocks of a row, in order.
         size: d, the length of a row.
     """
 
-    def __init__(self, inputs: int, outputs: int, config: NetworkConfig) -> None:
-        self._mean = MLP(inputs, outputs, config)
-        self.size = self._mean.size + outputs
-        log_std = Block("log_std", slice(self._mean.size, self.size), (outputs,), "bias")
-        self.layout: tuple[Block, ...] = (*self._mean.layout, log_std)
+    def __init__(self, mean: Network, outputs: int) -> None:
+        self._mean = mean
+        self.size = mean.size + outputs
+        log_std = Block("log_std", slice(mean.size, self.size), (outputs,), "bias")
+        self.layout: tuple[Block, ...] = (*mean.layout, log_std)
 
     def init(self, streams: RowStreams) -> Tensor:
         """Draw a row from each stream: (n, d), as torch's Linear; standard deviations are 1."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import os
 import sys
 import warnings
 from collections.abc import Iterable
@@ -12,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from evorl.errors import ConfigError, nearest
+from evorl.imports import import_module
 
 if TYPE_CHECKING:
     from evorl.template import Config, EvoRL
@@ -25,15 +24,8 @@ def import_modules(names: Iterable[str]) -> None:
     Raises:
         ConfigError: an import fails; the message is the module's own.
     """
-    names = list(names)
-    if names and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
     for name in names:
-        try:
-            importlib.import_module(name)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise ConfigError(f"--import must name a module that imports, got {name!r}: {reason}") from error
+        import_module("--import", name)
 
 
 def installed() -> dict[str, str]:

@@ -37,7 +37,7 @@ class Running:
     tag: str = ""
     """Added to the name of the run folder."""
     test_interval: int | None = None
-    """Environment steps between tests; a twentieth of the budget if not given, 0 for no tests at all."""
+    """Environment steps between tests; a twentieth of the budget if not given, 0 (or no environment) for none."""
     test_episodes: int = 10
     """Deterministic episodes of a test."""
     final_episodes: int = 100
@@ -102,6 +102,7 @@ class Run:
         self.tester = Tester(algorithm.task, algorithm.policy, config.seed, self.ledger)
         given = running.test_interval
         self.test_interval = max(1, config.total_timesteps // 20) if given is None else given
+        self.test_interval *= algorithm.task.has_environment
         self.resumed = content is not None
         self.answer, self.answer_steps, self.final_return = algorithm.answer().clone(), self.ledger.spent, UNKNOWN
         if content is not None:

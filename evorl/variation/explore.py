@@ -27,8 +27,9 @@ class ExploreConfig:
 
     explore: str = "perturb"
     """How h changes in who was just copied: `perturb` multiplies by one of the factors, `resample` draws anew from the
-    prior, `both` does either; or a mutation of DEAP's conventions, module:function:name=value,..., whose individual is
-    a point in the unit cube, such as deap.tools:mutGaussian:mu=0,sigma=0.1,indpb=0.5."""
+    prior, `both` does either, `none` keeps what was copied; or a mutation of DEAP's conventions,
+    module:function:name=value,..., whose individual is a point in the unit cube, such as
+    deap.tools:mutGaussian:mu=0,sigma=0.1,indpb=0.5."""
     perturb_factors: Factors = (0.8, 1.25)
     """One of the two multiplies a number; the paper's 0.8 and 1.2 let it shrink by 2 percent on average."""
     resample_probability: float = 0.25
@@ -103,6 +104,8 @@ def explore_by(propose: Propose, config: ExploreConfig, streams: Streams) -> Exp
 
 def _changer(config: ExploreConfig, space: Space, streams: Streams) -> Callable[[Values, RowStreams], Values]:
     """Return what makes new values of the values (m,) and streams of m rows."""
+    if config.explore == "none":
+        return lambda values, own: dict(values)
     shares = {"perturb": 0.0, "resample": 1.0, "both": config.resample_probability}
     if config.explore not in shares:
         mutate = operator("explore", config.explore)

@@ -1,14 +1,12 @@
 """PBT: who learns under what, who copies and explores, controls without evolution, and the paper's quadratic."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support import ORACLE, same
-from torch import Tensor
 
 import evorl
 from evorl import tuned
@@ -259,72 +257,3 @@ def test_usual_spaces_are_used_if_none_is_given() -> None:
     ddpg = DDPGConfig(batch_size=4)
     assert set(PBT(config(space={}, learner=ddpg)).space) == {"actor_learning_rate", "critic_learning_rate", "discount"}
     assert config(learner=PPOConfig(rollout_length=12, minibatches=2), space={}).fresh_episodes == 3
-
-
-class Ascent:
-    """The paper's example (section 3.1): gradient ascent on a surrogate that hides a direction if its h is 0."""
-
-    exact = True
-    tunable: Mapping[str, tuple[float, float]] = {"first": (0.0, 1.0), "second": (0.0, 1.0)}
-
-    def __init__(self, run: PBT[Config]) -> None:
-        self.run = run
-
-    def init(self, params: Tensor) -> dict[str, Tensor]:
-        return {}
-
-    def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:
-        theta, traits = candidates.params, candidates.traits
-        h = torch.stack([traits["h.first"], traits["h.second"]], dim=1).float()
-        for _ in range(steps):
-            theta = theta - 0.02 * h * theta
-        self.run.ledger.count_steps("train", steps * len(theta))
-        return candidates.with_params(theta)
-
-    def follow(self, plan: Tensor, replay: OnCopy) -> None:
-        pass
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
-
-
-class Quadratic(PBT[Config]):
-    """Two workers that each see half of Q = 1.2 - theta_1^2 - theta_2^2."""
-
-    def make_training(self) -> Any:
-        return Ascent(self)
-
-    def fresh(self, n: int) -> Population:
-        return self.members(np.full((n, 2), 0.9), "initial")
-
-    def initialise(self) -> Population:
-        first = torch.tensor([1.0, 0.0], dtype=torch.float64)
-        return super().initialise().with_traits(**{"h.first": first, "h.second": 1 - first})
-
-    def evaluate(self, candidates: Population) -> Population:
-        return candidates.with_fitness(1.2 - candidates.params.square().sum(1))
-
-
-@pytest.mark.parametrize(("share", "reached"), [(0.5, True), (0.0, False)])
-def test_the_quadratic_of_the_paper_is_solved_by_copying_and_not_without(share: float, reached: bool) -> None:
-    space = {"first": "0:1", "second": "0:1"}
-    run = Quadratic(
-        config(
-            2,
-            space=space,
-            interval=5,
-            window=1,
-            explore="resample",
-            ties="copy",
-            bottom_fraction=share,
-            total_timesteps=4_000,
-        )
-    )
-    while not run.finished:
-        run.step()
-    best = 1.2 - run.answer().params.square().sum().item()
-    assert (best > 1.15) == reached
-    assert reached or best == pytest.approx(1.2 - 0.81, abs=0.01), "each worker alone ends in the other's direction"

@@ -67,6 +67,34 @@ def test_runs_of_other_lengths_are_all_scored_by_their_last_test_before_the_comm
     assert "last test at or before the common steps" in comparison.table()
 
 
+def test_the_area_under_the_curve_is_a_score_too_and_ends_at_the_common_steps(tmp_path: Path) -> None:
+    make_run(tmp_path, "early", 0, [(0, 0), (50, 10), (100, 10)], 10, 100)
+    make_run(tmp_path, "late", 0, [(0, 0), (50, 0), (100, 20), (150, 90)], 90, 150)
+    comparison = compare([tmp_path], outcome="area")
+    assert {row.group.label: row.mean for row in comparison.rows} == {"early": 7.5, "late": 5.0}
+    assert [row.group.label for row in comparison.of("T-v0")] == ["early", "late"]
+    said = "on T-v0: the area under the curve of the tests' mean return up to these steps, over the steps."
+    assert said in comparison.table()
+
+
+def test_another_column_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(2):
+        progress = make_run(tmp_path, "svpg", seed, [(0, 0), (100, 5)], 50, 100) / "progress.csv"
+        heads, *lines = progress.read_text().splitlines()
+        ends = ["svpg/test_mean", *(str(value + seed) for value in (1, 3))]
+        rows = zip([heads, *lines], ends, strict=True)
+        progress.write_text("".join(f"{line},{end}\n" for line, end in rows))
+    cli.main(["compare", str(tmp_path), "--column", "svpg/test_mean"])
+    printed = capsys.readouterr().out
+    assert "on T-v0: the svpg/test_mean of the final test." in printed
+    (row,) = compare([tmp_path], column="svpg/test_mean").rows
+    assert row.scores.tolist() == [3, 4]
+    cli.main(["compare", str(tmp_path), "--column", "svpg/test_mean", "--outcome", "area"])
+    assert compare([tmp_path], outcome="area", column="svpg/test_mean").rows[0].scores.tolist() == [2, 3]
+    with pytest.raises(RunFolderError, match=r"must have the column asked for, got none called 'svpg/men'"):
+        compare([tmp_path], column="svpg/men")
+
+
 def test_seeds_that_differ_in_more_than_their_seed_are_not_pooled(tmp_path: Path) -> None:
     make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 5, 100)
     make_run(tmp_path, "cem", 1, [(0, 0), (100, 5)], 5, 100, variance_init=0.5)

@@ -1,12 +1,13 @@
 """Statistics over seeds against computations written out by hand."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
-from evorl.analysis.statistics import Reference, equivalence, holm, iqm, welch
+from evorl.analysis.statistics import Reference, area, equivalence, holm, iqm, welch
 
 
 def test_the_interquartile_mean_drops_a_quarter_at_each_end() -> None:
@@ -146,3 +147,12 @@ def test_five_seeds_miss_two_standard_deviations_one_time_in_four() -> None:
     rng = np.random.default_rng(8)
     missed = np.mean([welch(rng.normal(2, 1, size=5), rng.normal(size=5)).p >= 0.05 for _ in range(1_000)])
     assert missed == pytest.approx(0.25, abs=0.05), "the table says so"
+
+
+def test_the_area_is_the_integral_over_the_length() -> None:
+    steps, values = [0, 10, 30, 70], [2.0, 4.0, -6.0, 1.0]
+    for until in (5.0, 10.0, 42.0, 70.0, 90.0):
+        pieces = pairwise([0, *(place for place in steps[1:] if place < until), until])
+        whole = sum(integrate.quad(np.interp, *ends, (steps, values))[0] for ends in pieces)
+        assert area(steps, values, until) == pytest.approx(whole / until, abs=1e-9)
+    assert area([0], [3.0], 0) == 3.0

@@ -157,13 +157,23 @@ def test_a_whole_number_is_never_stuck(start: int) -> None:
     assert fall[-1] == 0
 
 
-def test_every_whole_number_inside_moves_both_ways_and_the_small_ones_are_all_reached() -> None:
-    kind, reached = Int(1, 12), {12.0}
-    for value in range(2, 12):
-        assert perturbed(kind, value, DOWN) < value < perturbed(kind, value, UP)
+@pytest.mark.parametrize("start", [1, 7, 30])
+def test_every_whole_number_inside_moves_both_ways_and_all_are_reached_from_any(start: float) -> None:
+    kind, reached = Int(1, 30), {start}
+    draws = [0.0, 0.25, DOWN, UP, 0.75, 0.999]
+    for value in range(2, 30):
+        assert max(perturbed(kind, value, draw) for draw in draws[:3]) < value
+        assert value < min(perturbed(kind, value, draw) for draw in draws[3:])
     for _ in range(30):
-        reached |= {perturbed(kind, value, draw) for value in reached for draw in (UP, DOWN)}
-    assert reached >= {1, 2, 3, 4, 5, 6, 12}
+        reached |= {perturbed(kind, value, draw) for value in reached for draw in draws}
+    assert reached == set(range(1, 31))
+
+
+def test_a_whole_number_is_rounded_to_either_side_and_is_right_on_average() -> None:
+    n = 20_000
+    moved = Int(1, 100).perturb(torch.full((n,), 11, dtype=torch.float64), uniform(n), FACTORS)
+    counts = {value: int((moved == value).sum()) for value in (8, 9, 13, 14)}  # of 8.8 and 13.75
+    assert stats.chisquare(list(counts.values()), np.array([0.1, 0.4, 0.125, 0.375]) * n).pvalue > 0.01
 
 
 def test_an_ordinal_moves_to_its_neighbour_and_stays_at_an_end() -> None:

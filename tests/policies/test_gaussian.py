@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 from torch.nn.utils import vector_to_parameters
 
-from evorl.policies import GaussianNetwork, GaussianPolicy, NetworkConfig
+from evorl.policies import MLP, GaussianNetwork, GaussianPolicy, NetworkConfig
 from evorl.population import Identities, Population
 from evorl.streams import RowStreams, Streams
 
 N, BATCH, OBSERVATIONS, ACTIONS = 3, 5, 4, 2
-NETWORK = GaussianNetwork(OBSERVATIONS, ACTIONS, NetworkConfig(hidden_sizes=(6,), activation="tanh"))
+NETWORK = GaussianNetwork(MLP(OBSERVATIONS, ACTIONS, NetworkConfig(hidden_sizes=(6,), activation="tanh")), ACTIONS)
 POLICY = GaussianPolicy(NETWORK)
 
 

@@ -222,3 +222,11 @@ def test_a_space_narrower_than_a_perturbation_is_refused_unless_it_is_resampled(
 )
 def test_a_wide_or_frozen_space_is_let_through(kind: Kind) -> None:
     make_explore(ExploreConfig(), Space({"x": kind}), Streams(0))
+
+
+def test_without_explore_what_was_copied_is_kept_however_narrow_the_space() -> None:
+    space = Space({"discount": Float(0.9, 0.95), "rate": WIDE})
+    before = members(space, 4)
+    after = explored(space, before, [0, 2], explore="none")
+    assert all(torch.equal(after.traits[name], trait) for name, trait in before.traits.items())
+    assert torch.equal(after.params, before.params)
