@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+import sys
 from typing import Any
 
 import gymnasium
@@ -149,6 +150,22 @@ def test_observations_other_than_a_box_are_refused(registered: Register, space: 
     name = registered(lambda: Echo(Box(-1, 1, (2,), np.float32), space))
     with pytest.raises(ConfigError, match=f"must name a task with Box observations, got {name}"):
         describe(name)
+
+
+def test_without_the_extra_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if "box2d" in name.lower()]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    with pytest.raises(ConfigError) as refused:
+        describe("LunarLander-v3")
+    needed = "env_id LunarLander-v3 needs a package that is not installed"
+    assert str(refused.value) == f"{needed}: pip install 'evorl-torch[box2d]'"
+
+
+def test_lunar_lander_is_described_with_choices_or_a_box() -> None:
+    choices, box = describe("LunarLander-v3"), describe("LunarLander-v3", {"continuous": True})
+    assert (choices.observation_size, choices.choices, choices.time_limit) == (8, 4, 1_000)
+    assert (box.observation_size, box.choices, box.action_size) == (8, None, 2)
 
 
 def test_the_environment_that_was_described_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
