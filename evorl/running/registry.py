@@ -37,7 +37,7 @@ def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
     """Return the algorithm called `name`, installed or defined in one of the modules `imports`.
 
     Raises:
-        ConfigError: there is none, or a module cannot be imported.
+        ConfigError: there is none, or it or a module cannot be imported.
     """
     import_modules(imports)
     own = {found.name: found for module in imports for found in _defined_in(module)}
@@ -48,7 +48,11 @@ def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
         raise ConfigError(
             f"algorithm must be one of {', '.join(sorted(own | points))}, got {name!r}{nearest(name, [*own, *points])}"
         )
-    found: type[EvoRL[Any]] = points[name].load()
+    try:
+        found: type[EvoRL[Any]] = points[name].load()
+    except Exception as error:  # whatever someone else's package raises
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"algorithm {name} cannot be imported: {reason}") from error
     return found
 
 

@@ -1,9 +1,9 @@
 """Any Gymnasium task as rows of members: bounds, refusals, faults, and only the named rows move."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-import sys
 from typing import Any
 
 import gymnasium
