@@ -65,7 +65,10 @@ class Config(cem.Config):
 
 
 class CEMRL(cem.CEM[Config]):
-    """The cross-entropy method whose refit also sees what gradients made of half of its samples."""
+    """The cross-entropy method whose refit also sees what gradients made of half of its samples.
+
+    Members vary, are evaluated and are selected as in CEM; new is that some of them learn.
+    """
 
     name = "cem-rl"
     state = (*cem.CEM.state, "replay", "critic", "learned")

@@ -46,7 +46,10 @@ class Config(ga.Config):
 
 
 class ERL(ga.GA[Config]):
-    """The genetic algorithm fills the replay of an agent, and now and then the agent joins the population."""
+    """The genetic algorithm fills the replay of an agent, and now and then the agent joins the population.
+
+    Members vary, are evaluated and are selected as in GA; new is who learns.
+    """
 
     name = "erl"
     state = (*ga.GA.state, "replay", "agent", "noise")

@@ -44,7 +44,11 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class PBT(tuned.TunedLearners[ConfigT]):
-    """Every member acts and learns; then the worst copy the best, and change the hyperparameters that they copied."""
+    """Every member acts and learns; then the worst copy the best, and change the hyperparameters that they copied.
+
+    Members learn and are evaluated as any that drew their hyperparameters; new is how they are selected and vary. Where
+    `describe` says that there is no environment, a subclass brings its own `learn`, `evaluate` and `fresh`.
+    """
 
     name = "pbt"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

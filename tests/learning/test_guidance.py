@@ -128,3 +128,11 @@ def test_without_any_call_the_means_are_unknown() -> None:
     spread, change = mean_distances(new_distances(rows(ACTOR, 2)))
     assert spread.isnan().all()
     assert change.isnan().all()
+
+
+def test_the_reference_gets_no_gradient() -> None:
+    reference, params = rows(ACTOR, 1, seed=9).requires_grad_(), rows(ACTOR, 3).requires_grad_()
+    loss = Guidance(ACTOR, reference, "sum")(params, {"pull": torch.ones(3)}, observations(3))
+    ours, theirs = torch.autograd.grad(loss.sum(), [params, reference], allow_unused=True)
+    assert ours.abs().sum() > 0
+    assert theirs is None
