@@ -30,6 +30,7 @@ def config(**settings: Any) -> pbt.Config:
         "space": SPACE,
         "population_size": 4,
         "interval": 10,
+        "window": 1,
         "warmup_steps": 8,
         "burn_in": 0,
         "total_timesteps": 4 * 10 * 5,

@@ -78,8 +78,8 @@ def test_the_first_generation_can_take_the_steps_of_its_fresh_episodes_too() -> 
 def test_the_report_has_every_hyperparameter() -> None:
     run = TunedLearners(config())
     report = run.step()
-    assert report["tuned-learners/discount/02"] == run.population.traits["h.discount"][2].item()
-    assert "tuned-learners/actor_learning_rate/spread" in report
+    assert report["tuned_learners/discount/02"] == run.population.traits["h.discount"][2].item()
+    assert "tuned_learners/actor_learning_rate/spread" in report
 
 
 @pytest.mark.parametrize(

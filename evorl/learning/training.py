@@ -22,6 +22,13 @@ class NoTraining:
     def follow(self, plan: Tensor, replay: OnCopy) -> None:
         """Do nothing; what a copy inherits is in its traits."""
 
+    def renew(self, rows: Sequence[int]) -> None:
+        """Do nothing."""
+
+    def warm_up(self, candidates: Population, rows: Sequence[int], generation: int) -> Population:
+        """Return the members as they are."""
+        return candidates
+
     def init(self, params: Tensor) -> dict[str, Tensor]:
         """Return no traits."""
         return {}

@@ -73,7 +73,7 @@ def test_an_unknown_command_is_refused_with_the_nearest(
     word: str, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = fails(capsys, word)
-    assert line.startswith("command must be one of list, train, test, enjoy, sweep, compare, new")
+    assert line.startswith("command must be one of list, train, test, enjoy, sweep, compare, follow, new")
     assert line.endswith(f", got {word!r}{hint}")
 
 

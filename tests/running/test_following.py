@@ -57,7 +57,7 @@ def test_each_is_trained_once_and_gone_on_with_if_it_was_cut(run: Path, tmp_path
 
 
 def test_a_follower_under_the_seed_of_a_tuner_of_one_is_that_tuner_bit_for_bit(tmp_path: Path) -> None:
-    alone = config(population_size=1, total_timesteps=50)
+    alone = config(population_size=1, bottom_fraction=0.0, total_timesteps=50)
     tuned = evorl.train(alone, evorl.Running(runs=str(tmp_path), **RUNNING)).folder
     (agent,) = followers(tuned, 1)
     assert alone.seed == 0
