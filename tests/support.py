@@ -17,6 +17,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from evorl.envs import describe
+from evorl.journal import Journal, records_of
 from evorl.policies import MLP, DeterministicPolicy, NetworkConfig
 from evorl.population import Identities, Population
 from evorl.streams import Streams
@@ -166,6 +167,8 @@ def same(first: Any, second: Any) -> bool:
     """Whether two nested states are equal to the last bit, NaN being equal to NaN."""
     if isinstance(first, dict):
         return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, Journal) or isinstance(second, Journal):
+        return same(records_of(first), records_of(second))
     if isinstance(first, list | tuple):
         return len(first) == len(second) and all(map(same, first, second))
     if isinstance(first, torch.Tensor | np.ndarray):

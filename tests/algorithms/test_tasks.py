@@ -1,6 +1,7 @@
 """Every installed algorithm on every kind of task: it keeps its contract, or says in one line that it cannot act so."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "LunarLander-v3-continuous": {"continuous": True},
 }
 #: These evaluate their first members before the first generation.
-EVALUATE_FIRST = ("erl", "ga")
+EVALUATE_FIRST = ("erl", "ga", "pb2", "pb2-mix", "pb2-mult", "pb2-rand")
 DISCRETE = ("CartPole-v1", "LunarLander-v3")
 CHOOSERS = {"a2c", "ppo", "svpg"}
 #: What a learner says that learns by itself alone, and a population of learners by one of its learners.
@@ -44,11 +45,19 @@ def can(name: str, task: str) -> bool:
     return task not in DISCRETE or name in CHOOSERS
 
 
-ABLE = [(name, task) for name in sorted(registry.installed()) for task in TASKS if can(name, task)]
-UNABLE = [(name, task) for name in sorted(registry.installed()) for task in DISCRETE if not can(name, task)]
+NAMES = [
+    name for name in sorted(registry.installed()) if registry.find(name).name == name
+]  # an alias is no further one
+UNABLE = [(name, task) for name in NAMES for task in DISCRETE if not can(name, task)]
 
 
-@pytest.mark.parametrize(("name", "task"), [pair for pair in ABLE if pair[1] != "Pendulum-v1"])
+def able(fast: Sequence[str]) -> list[Any]:
+    """Return every pair of name and task that goes together; `slow`, unless the task is one of `fast`."""
+    marks = {task: () if task in fast else (pytest.mark.slow,) for task in TASKS}
+    return [pytest.param(name, task, marks=marks[task]) for name in NAMES for task in TASKS if can(name, task)]
+
+
+@pytest.mark.parametrize(("name", "task"), able(DISCRETE))
 def test_it_keeps_its_contract_resume_and_ledger_included(name: str, task: str) -> None:
     check_algorithm(registry.find(name), config_of(name, task))
 
@@ -69,7 +78,7 @@ def test_a_population_of_learners_can_choose_if_its_learner_can(name: str, task:
     check_algorithm(registry.find(name), config_of(name, task, learner=BY_LEARNER[name], window=2))
 
 
-@pytest.mark.parametrize(("name", "task"), ABLE)
+@pytest.mark.parametrize(("name", "task"), able(["Pendulum-v1", "CartPole-v1"]))
 def test_runs_stand_side_by_side_under_the_same_tags_and_count_every_step(name: str, task: str, tmp_path: Path) -> None:
     budget = 700
     config = config_of(name, task, total_timesteps=budget)
