@@ -4,9 +4,10 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 DEMO    = runs/demo
+BENCH  ?= runs/bench
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all lint format bench bench-peers clean
 
 help:
 	@echo "make demo      train ERL, CEM-RL and TD3 on a small task, compare them, draw the curves"
@@ -14,6 +15,8 @@ help:
 	@echo "make test-all  and the long ones"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff lay out the code"
+	@echo "make bench     measure speed, as ratios in one run of about 10 minutes, into $(BENCH)"
+	@echo "make bench-peers  the same against other packages, which it installs below benchmarks/.peers"
 	@echo "make clean     remove .venv and $(DEMO)"
 
 $(READY): setup.cfg pyproject.toml constraints.txt
@@ -40,6 +43,12 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks --out $(BENCH)
+
+bench-peers: $(READY)
+	$(BIN)/python -m benchmarks.peers --out $(BENCH)
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,49 @@
+"""`python -m benchmarks`: ask the questions, print and keep the answers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks import cem_rl, crowd, evaluation, generation, launch, report, scaling, update
+from benchmarks.machine import describe
+from benchmarks.report import Result
+
+QUESTIONS: Mapping[str, Callable[[], Result]] = {
+    "update": update.measure,
+    "precision": update.measure_precision,
+    "evaluation": evaluation.measure,
+    "cem-rl": cem_rl.measure,
+    "generation": generation.measure,
+    "scaling": scaling.measure,
+    "crowd": crowd.measure,
+    "launch": launch.measure,
+}
+
+
+def main() -> None:
+    """Answer the questions that are named, or all; what the others answered before is kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed, as ratios in one run.")
+    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)}; all if none")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/bench"), help="folder of results.json, peers.json and cost.png"
+    )
+    parser.add_argument("--page", type=Path, help="page on which the tables are put between its two marks")
+    given = parser.parse_args()
+    if unknown := set(given.questions) - set(QUESTIONS):
+        parser.error(f"question must be one of {', '.join(QUESTIONS)}, got {', '.join(sorted(unknown))}")
+    kept = given.out / "results.json"
+    for name in given.questions or QUESTIONS:
+        result = QUESTIONS[name]()
+        print(report.markdown({name: result}), flush=True)
+        report.write(kept, describe(), {**report.read(kept), name: result})
+    results = {**report.read(kept), **report.read(given.out / "peers.json")}
+    if "scaling" in results:
+        scaling.draw(results["scaling"], given.out / "cost.png")
+    if given.page:
+        report.put_on_page(given.page, report.markdown(results))
+
+
+if __name__ == "__main__":
+    main()
