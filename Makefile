@@ -45,7 +45,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks --out $(BENCH)
+	$(BIN)/python -m benchmarks --out $(BENCH) $(if $(PAGE),--page $(PAGE))
 
 bench-peers: $(READY)
 	$(BIN)/python -m benchmarks.peers --out $(BENCH)

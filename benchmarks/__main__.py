@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cem_rl, crowd, evaluation, generation, launch, report, scaling, update
+from benchmarks import cem_rl, crowd, evaluation, generation, launch, profiling, report, scaling, update
 from benchmarks.machine import describe
 from benchmarks.report import Result
 
 QUESTIONS: Mapping[str, Callable[[], Result]] = {
     "update": update.measure,
+    "profile": profiling.measure,
     "precision": update.measure_precision,
     "evaluation": evaluation.measure,
     "cem-rl": cem_rl.measure,

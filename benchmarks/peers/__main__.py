@@ -135,7 +135,7 @@ def pbt() -> PBT[PBTConfig]:
 def against_agilerl(folder: Path, repeats: int = 3) -> Result:
     """Time a generation of TD3 agents with selection and mutation against AgileRL's."""
     algorithm = pbt()
-    with Peer(python_of("agilerl", ["agilerl"], folder), "agilerl_pbt.py") as peer:
+    with Peer(python_of("agilerl", ["agilerl", "peft"], folder), "agilerl_pbt.py") as peer:
         ours, theirs = by_turns(timed(algorithm.step), peer, repeats)
         version = peer.facts["version"]
     algorithm.close()

@@ -38,7 +38,7 @@ def main() -> None:
     """Serve generations: every agent acts and learns for `STEPS` steps and is tested once, then selection, mutation."""
     env = make_vect_envs("Pendulum-v1", num_envs=1, should_async_vector=False)
     population, memory = agents(env), ReplayBuffer(max_size=100_000)
-    tournament = TournamentSelection(tournament_size=2, elitism=True, population_size=MEMBERS, eval_loop=1)
+    tournament = TournamentSelection(tournament_size=2, elitism=True, population_size=MEMBERS)
     mutation = Mutations(
         no_mutation=0.5, architecture=0.0, new_layer_prob=0.0, parameters=0.0, activation=0.0, rl_hp=0.5, rand_seed=0
     )

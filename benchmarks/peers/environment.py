@@ -53,13 +53,14 @@ class Peer:
         self.facts = self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        if self.process.stdout is None or self.process.stderr is None:
+        if self.process.stdout is None:
             raise RuntimeError("a peer must have pipes")
         for line in self.process.stdout:
             if line.startswith("{"):
                 answer: dict[str, Any] = json.loads(line)
                 return answer
-        raise RuntimeError(f"a peer must answer, got: {self.process.stderr.read()[-2000:]}")
+        _, error = self.process.communicate()
+        raise RuntimeError(f"a peer must answer, got: {error[-2000:]}")
 
     def round(self, threads: int) -> float:
         """Let it do its work once; return the seconds."""
@@ -75,7 +76,7 @@ class Peer:
         self, kind: type[BaseException] | None, raised: BaseException | None, where: TracebackType | None
     ) -> None:
         self.process.terminate()
-        self.process.wait()
+        self.process.communicate()
 
 
 def say(text: str) -> None:
