@@ -72,9 +72,7 @@ def plain_member(made: Setup, row: int) -> PlainTD3:
     return PlainTD3(actor, list(critics), made.case.config)
 
 
-def time_case(
-    case: Case, updates: int, repeats: int, stored: int = STORED, threads: Sequence[int] = (1, 2)
-) -> dict[str, Timing]:
+def time_case(case: Case, updates: int, repeats: int, stored: int = STORED) -> dict[str, Timing]:
     """Time `updates` updates of all members: stacked, in a loop, and their bare products."""
     experience = transitions(case.members, stored)
     stacked, roofline = setup(case, experience), Roofline(case)
@@ -84,7 +82,7 @@ def time_case(
         "loop": lambda: loop.update(updates),
         "products": lambda: roofline.update(updates),
     }
-    return interleaved(works, repeats, threads)
+    return interleaved(works, repeats)
 
 
 def measure(questions: Sequence[Question] = QUESTIONS, repeats: int = 5, stored: int = STORED) -> Result:
