@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 from types import TracebackType
@@ -42,14 +43,17 @@ class Peer:
 
     Attributes:
         facts: what it told when it was ready.
+        said: the end of its errors, once it is closed.
     """
 
     def __init__(self, python: Path, script: str, *arguments: str) -> None:
         clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "OMP_NUM_THREADS"}}
         command = [str(python), str(HERE / script), *arguments]
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed below; a pipe that nobody reads fills up
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=clean
         )
+        self.said = ""
         self.facts = self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -59,8 +63,8 @@ class Peer:
             if line.startswith("{"):
                 answer: dict[str, Any] = json.loads(line)
                 return answer
-        _, error = self.process.communicate()
-        raise RuntimeError(f"a peer must answer, got: {error[-2000:]}")
+        self.close()
+        raise RuntimeError(f"a peer must answer, got: {self.said}")
 
     def round(self, threads: int) -> float:
         """Let it do its work once; return the seconds."""
@@ -69,14 +73,21 @@ class Peer:
         print(threads, file=self.process.stdin, flush=True)
         return float(self._answer()["seconds"])
 
+    def close(self) -> None:
+        """End it; `said` keeps the last lines of its errors."""
+        self.process.terminate()
+        self.process.communicate()
+        self.errors.seek(0)
+        self.said = self.errors.read()[-2000:]
+        self.errors.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, where: TracebackType | None
     ) -> None:
-        self.process.terminate()
-        self.process.communicate()
+        self.close()
 
 
 def say(text: str) -> None:
