@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import cem_rl, crowd, evaluation, generation, launch, profiling, report, scaling, update
@@ -23,7 +23,7 @@ QUESTIONS: Mapping[str, Callable[[], Result]] = {
 }
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Answer the questions that are named, or all; what the others answered before is kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed, as ratios in one run.")
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)}; all if none")
@@ -31,7 +31,7 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/bench"), help="folder of results.json, peers.json and cost.png"
     )
     parser.add_argument("--page", type=Path, help="page on which the tables are put between its two marks")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     if unknown := set(given.questions) - set(QUESTIONS):
         parser.error(f"question must be one of {', '.join(QUESTIONS)}, got {', '.join(sorted(unknown))}")
     kept = given.out / "results.json"
@@ -43,7 +43,8 @@ def main() -> None:
     if "scaling" in results:
         scaling.draw(results["scaling"], given.out / "cost.png")
     if given.page:
-        report.put_on_page(given.page, report.markdown(results))
+        machine = "Measured on: " + ", ".join(f"{name} {value}" for name, value in describe().items()) + "."
+        report.put_on_page(given.page, f"{machine}\n\n{report.markdown(results)}")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def draw(result: Result, path: Path) -> None:
     """Draw both curves of a result into a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -66,7 +67,9 @@ def draw(result: Result, path: Path) -> None:
         panel.set(xscale="log", yscale="log", xlabel=label, ylabel="ms an update of a member")
         panel.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
         panel.minorticks_off()
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         panel.grid(visible=True, alpha=0.3)
-        panel.legend()
+    panels[1].legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
