@@ -16,7 +16,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff lay out the code"
 	@echo "make bench     measure speed, as ratios in one run of about 10 minutes, into $(BENCH)"
-	@echo "make bench-peers  the same against other packages, which it installs below benchmarks/.peers"
+	@echo "make bench-peers  the same against other packages, which it installs below .peers"
 	@echo "make clean     remove .venv and $(DEMO)"
 
 $(READY): setup.cfg pyproject.toml constraints.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -43,8 +44,13 @@ def main(words: Sequence[str] | None = None) -> None:
     if "scaling" in results:
         scaling.draw(results["scaling"], given.out / "cost.png")
     if given.page:
-        machine = "Measured on: " + ", ".join(f"{name} {value}" for name, value in describe().items()) + "."
-        report.put_on_page(given.page, f"{machine}\n\n{report.markdown(results)}")
+        machine = ", ".join(f"{name} {value}" for name, value in describe().items())
+        folder = os.path.relpath(given.out, given.page.parent)
+        head = f"Measured on: {machine}; the numbers are kept in [results.json]({folder}/results.json)."
+        parts = [head, report.markdown(results).rstrip()]
+        if "scaling" in results:
+            parts.append(f"![Cost of an update against population and width]({folder}/cost.png)")
+        report.put_on_page(given.page, "\n\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import report
 from benchmarks.machine import describe
-from benchmarks.peers.environment import HERE, Peer, python_of, say
+from benchmarks.peers.environment import ROOT, Peer, python_of, say
 from benchmarks.report import Cell, Goal, Result
 from benchmarks.setups import Case, setup, transitions
 from benchmarks.timing import clocked
@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="Measure against other packages.")
     parser.add_argument("peers", nargs="*", metavar="PEER", help=f"of {', '.join(PEERS)}; all if none")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder of peers.json")
-    parser.add_argument("--environments", type=Path, default=HERE.parent / ".peers", help="where they are installed")
+    parser.add_argument("--environments", type=Path, default=ROOT / ".peers", help="where they are installed")
     given = parser.parse_args()
     kept = given.out / "peers.json"
     for name in given.peers or PEERS:
