@@ -43,8 +43,9 @@ def erl_updates(algorithm: ERL, candidates: Population, updates: int) -> Populat
 
 
 def steps_of_members(algorithm: PBT[Any], candidates: Population, steps: int) -> Population:
-    """Let every member of PBT act and learn for so many steps."""
-    return algorithm.training.act_and_learn(candidates, steps, algorithm.generation)
+    """Let every member of PBT act and learn for so many steps, and at first for a whole interval, its warm-up."""
+    taken = steps if algorithm.generation else algorithm.config.interval
+    return algorithm.training.act_and_learn(candidates, taken, algorithm.generation)
 
 
 def everything(algorithm: P3STD3, candidates: Population, _work: int) -> Population:
@@ -123,7 +124,7 @@ class Stop(Sink):
 
 
 def clocked(job: Job, clock: Clock) -> type[EvoRL[Any]]:
-    """Return the algorithm with every part timed and its learning shortened once it has something to learn from."""
+    """Return the algorithm with every part timed and its learning shortened."""
     works = cycle(job.works)
 
     class Clocked(job.algorithm):  # type: ignore[name-defined,misc]  # a class chosen when it runs
@@ -133,9 +134,7 @@ def clocked(job: Job, clock: Clock) -> type[EvoRL[Any]]:
             return clock.timed("vary", lambda: super(Clocked, self).vary(parents))
 
         def learn(self, candidates: Population) -> Population:
-            clock.works.append(next(works) if self.generation else 0)
-            if not self.generation:
-                return clock.timed("learn", lambda: super(Clocked, self).learn(candidates))
+            clock.works.append(next(works))
             return clock.timed("learn", lambda: job.learn(self, candidates, clock.works[-1]))
 
         def evaluate(self, candidates: Population) -> Population:
