@@ -19,7 +19,7 @@ OF_EACH: dict[str, dict[str, Any]] = {
     "cem-rl": {"learner": TD3Config(critic=SMALL, batch_size=4)},
     "erl": {"learner": DDPGConfig(critic=NetworkConfig(hidden_sizes=(4, 4)), batch_size=4)},
     "p3s-td3": {"learner": TD3Config(critic=SMALL, batch_size=4), "warmup_steps": 10, "interval": 10},
-    "pbt": {"learner": TD3Config(critic=SMALL, batch_size=4), "warmup_steps": 10, "interval": 10},
+    "pbt": {"learner": TD3Config(critic=SMALL, batch_size=4), "warmup_steps": 10, "interval": 10, "window": 2},
 }
 
 
