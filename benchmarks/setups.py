@@ -8,7 +8,7 @@ import torch
 
 from evorl.interaction import Replay
 from evorl.learning import TD3, TD3Config
-from evorl.policies import MLP, NetworkConfig
+from evorl.policies import MLP, NetworkConfig, Precision
 from evorl.population import Identities, Population, Transitions
 from evorl.streams import Streams
 from evorl.task import Task
@@ -24,6 +24,7 @@ class Case:
     members: int
     hidden: tuple[int, ...]
     batch: int
+    precision: Precision = "fp32"
 
     @property
     def name(self) -> str:
@@ -34,7 +35,8 @@ class Case:
     @property
     def config(self) -> TD3Config:
         """TD3 with the authors' settings at these sizes."""
-        return TD3Config(critic=NetworkConfig(hidden_sizes=self.hidden), batch_size=self.batch)
+        critic = NetworkConfig(hidden_sizes=self.hidden)
+        return TD3Config(critic=critic, batch_size=self.batch, precision=self.precision)
 
 
 @dataclass(frozen=True)

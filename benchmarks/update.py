@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -13,7 +14,8 @@ from benchmarks.plain_td3 import PlainReplay, PlainTD3, perceptron
 from benchmarks.report import Cell, Goal, Result
 from benchmarks.roofline import Roofline, product_rate
 from benchmarks.setups import CHEETAH, Case, Setup, setup, transitions
-from benchmarks.timing import Timing, interleaved
+from benchmarks.timing import Timing, Work, interleaved
+from evorl.policies import Precision
 from evorl.population import Transitions
 
 #: Transitions of a member: 34 MB of them for ten, more than a cache holds.
@@ -121,19 +123,26 @@ def _goals(question: Question, of_loop: float, of_products: float) -> list[Goal]
     return goals
 
 
-def measure_precision(case: Case = QUESTIONS[0].case, updates: int = 4, repeats: int = 3, size: int = 1024) -> Result:
-    """Time the products alone in single precision and in bfloat16: what a lower precision can win at most here."""
-    kinds: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    rooflines = {name: Roofline(case, dtype) for name, dtype in kinds.items()}
-    works = {name: lambda roofline=roofline: roofline.update(updates) for name, roofline in rooflines.items()}
+def measure_precision(case: Case = QUESTIONS[0].case, updates: int = 2, repeats: int = 3, size: int = 1024) -> Result:
+    """Time updates and their bare products in single precision and in bfloat16."""
+    kinds: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    experience = transitions(case.members, 4 * case.batch)
+    works: dict[str, Work] = {}
+    for name, dtype in kinds.items():
+        works[f"{name} update"] = partial(setup(replace(case, precision=name), experience).update, updates)
+        works[f"{name} products"] = partial(Roofline(case, dtype).update, updates)
     timings = interleaved(works, repeats)
     rows: list[list[Cell]] = []
     for name, dtype in kinds.items():
-        took = timings[name].best
-        each = took * 1e3 / (updates * case.members)
-        rate = rooflines[name].flops(updates) / took / 1e9
-        rows.append([name, each, rate, product_rate(dtype, size), timings["float32"].best / took])
+        update, products = (timings[f"{name} {work}"].best for work in ("update", "products"))
+        each = 1e3 / (updates * case.members)
+        rate = Roofline(case).flops(updates) / products / 1e9
+        gain = timings["fp32 update"].best / update
+        rows.append([name, update * each, products * each, rate, product_rate(dtype, size), gain])
     square = f"GFLOP/s of {size} by {size}"
-    columns = ("numbers", "products of an update, ms", "GFLOP/s", square, "float32 / this")
-    compared = f"{case.name}: the products of an update alone, and one square product, each at its better thread count."
-    return Result("What bfloat16 can win", compared, columns, rows)
+    columns = ("precision", "update, ms", "its products, ms", "GFLOP/s", square, "fp32 update / this")
+    compared = (
+        f"{case.name}: milliseconds of one update of one member, of its bare products, whose rate follows, and one "
+        "square product, each at its better thread count."
+    )
+    return Result("What bfloat16 wins", compared, columns, rows)

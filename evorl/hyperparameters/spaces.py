@@ -28,6 +28,7 @@ STRUCTURAL: Mapping[str, str] = {
     "minibatches": "the minibatches of all members are one tensor",
     "network": "the policies of all members are one tensor",
     "policy_delay": "the updates of all members are counted alike",
+    "precision": "the networks of all members are computed together",
     "rollout_length": "the rollouts of all members are one tensor",
 }
 #: Hyperparameters that change how a member explores, so that its training returns do not tell how good its policy is.

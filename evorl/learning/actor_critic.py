@@ -17,7 +17,7 @@ from torch import Tensor
 from evorl.errors import require_above, require_at_least, require_between, require_choices
 from evorl.interaction import Replay
 from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
-from evorl.policies import Ensemble, Network, normalise
+from evorl.policies import Ensemble, Network, Precision, in_precision, normalise
 from evorl.population import Population, Transitions
 from evorl.streams import RowStreams, Streams
 
@@ -46,6 +46,8 @@ class LearnerConfig:
     """Share of the network that its target takes over when it moves."""
     policy_delay: int = 1
     """Critic updates for each update of actor and targets."""
+    precision: Precision = "fp32"
+    """Of the networks in updates; acting and everything that is kept are single precision."""
 
     def __post_init__(self) -> None:
         require_choices(self)
@@ -82,8 +84,8 @@ class ActorCritic(ABC):
     }
 
     def __init__(self, actor: Network, critic: Ensemble, config: LearnerConfig) -> None:
-        self.actor = actor
-        self.critic = critic
+        self.actor = in_precision(actor, config.precision)
+        self.critic = Ensemble(in_precision(critic.network, config.precision), critic.copies)
         self.config = config
         self.critic_clip = self.actor_clip = float("inf")
         self.replacement = True

@@ -67,7 +67,7 @@ class SAC(ActorCritic):
     def __init__(self, task: Task, actor: Network, config: SACConfig) -> None:
         critic = MLP(task.observation_size + task.action_size, 1, config.critic)
         super().__init__(actor, Ensemble(critic, copies=2), config)
-        self.policy = SquashedGaussianPolicy(actor)
+        self.policy = SquashedGaussianPolicy(self.actor)
         self.temperature, self.learns_temperature = config.temperature, config.learn_temperature
 
     def init(self, actors: Tensor, streams: Streams) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from evorl.policies.network import MLP, Block, Ensemble, Network, NetworkConfig
 from evorl.policies.noise import NoisyPolicy, OrnsteinUhlenbeck
 from evorl.policies.normaliser import new_normaliser, normalise, update_normaliser_
 from evorl.policies.policy import DeterministicPolicy, Policy
+from evorl.policies.precision import Precision, in_precision
 from evorl.policies.squashed import SquashedGaussianPolicy
 from evorl.policies.stochastic import Distribution, StochasticPolicy
 
@@ -32,9 +33,11 @@ __all__ = [
     "NoisyPolicy",
     "OrnsteinUhlenbeck",
     "Policy",
+    "Precision",
     "SquashedGaussianPolicy",
     "StochasticPolicy",
     "deterministic_policy",
+    "in_precision",
     "new_normaliser",
     "normalise",
     "policy_distance",

@@ -53,4 +53,10 @@ def test_the_questions_are_answered_at_small_sizes() -> None:
     assert len(result.rows) == 1
     assert [len(row) for row in result.rows] == [len(result.columns)]
     assert [goal.goal for goal in result.goals] == [0.5, 1.0]
-    assert [row[0] for row in measure_precision(CASE, updates=2, repeats=1, size=8).rows] == ["float32", "bfloat16"]
+
+
+def test_both_precisions_are_measured() -> None:
+    result = measure_precision(CASE, updates=2, repeats=1, size=8)
+    assert [row[0] for row in result.rows] == ["fp32", "bf16"]
+    assert [len(row) for row in result.rows] == [len(result.columns)] * 2
+    assert result.rows[0][-1] == 1

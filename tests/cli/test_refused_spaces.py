@@ -51,6 +51,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("actor_learning_rate=log:0:1e-3", "space of actor_learning_rate: low must be above 0 on a log scale, got 0"),
         ("discount=complement:0.9:1", "space of discount: high must be below 1 on a complement scale, got 1"),
         ("batch_size=int:32:256", "got 'batch_size': the minibatches of all members are one tensor"),
+        ("precision=0:1", "got 'precision': the networks of all members are computed together"),
         ("network=0:1", "got 'network': the policies of all members are one tensor"),
         ("discuont=0.9:0.99", "got 'discuont'; did you mean 'discount'?"),
         ("discount=0.9:2", "space of discount must lie between 0.0 and 1.0, got 0.9:2"),

@@ -1,5 +1,6 @@
-"""A thousand updates on written-out derivatives, against as many on autograd of single operations."""
+"""Many updates: on written-out derivatives against autograd of single operations, in bfloat16 against float32."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from plain_networks import PlainBranched, PlainMLP
 from torch import Tensor
 
+from evorl.errors import ConfigError
 from evorl.interaction import Replay
 from evorl.learning import DDPG, SAC, TD3, ActorCritic, DDPGConfig, SACConfig, TD3Config
 from evorl.policies import MLP, BranchedCritic, Ensemble, NetworkConfig
@@ -75,3 +77,34 @@ def test_a_thousand_updates_are_those_of_single_operations(made: Any) -> None:
     for name, expected in after[1].items():
         torch.testing.assert_close(after[0][name], expected, rtol=1e-5, atol=1e-5)
     assert ((after[0]["params"] - first.params).abs().amax(1) > 1e-2).all(), "the comparison must be about something"
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs", "config"),
+    [
+        (TD3, ACTIONS, TD3Config(critic=NETWORK, batch_size=16)),
+        (DDPG, ACTIONS, DDPGConfig(critic=NetworkConfig(hidden_sizes=(8, 8)), batch_size=16)),
+        (SAC, 2 * ACTIONS, SACConfig(critic=NETWORK, batch_size=16)),
+    ],
+)
+def test_updates_in_bfloat16_go_where_those_in_float32_go(kind: Any, outputs: int, config: Any) -> None:
+    """How far the two end from each other is a small share of how far they went, and all that is kept is float32."""
+    actor = MLP(OBSERVATIONS, outputs, NETWORK, "identity" if kind is SAC else "tanh")
+    after: list[dict[str, Tensor]] = []
+    for precision in ("fp32", "bf16"):
+        learner, streams = kind(TASK, actor, replace(config, precision=precision)), Streams(1)
+        fresh = Population.fresh(actor.init(streams.rows("initialise", range(N))), Identities(), "initial")
+        members = fresh.with_traits(**learner.init(fresh.params, streams)).clone()
+        first = {"params": members.params.clone(), "critic": members.traits["critic"].clone()}
+        learner.update_(members, replay(), 300, Streams(2))
+        after.append({"params": members.params, **members.traits})
+    single, low = after
+    assert {name: tensor.dtype for name, tensor in low.items()} == {name: t.dtype for name, t in single.items()}
+    for name, begun in first.items():
+        apart, went = (single[name] - low[name]).norm(), (single[name] - begun).norm()
+        assert 0 < apart < 0.1 * went
+
+
+def test_a_precision_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match="one of fp32, bf16, got 'bf61'; did you mean 'bf16'"):
+        TD3Config(precision="bf61")  # type: ignore[arg-type]
