@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import cem_rl, crowd, evaluation, generation, launch, profiling, report, scaling, update
 from benchmarks.machine import describe
 from benchmarks.report import Result
+from evorl.running.memory import keep_freed_memory
 
 QUESTIONS: Mapping[str, Callable[[], Result]] = {
     "update": update.measure,
@@ -35,6 +36,7 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     if unknown := set(given.questions) - set(QUESTIONS):
         parser.error(f"question must be one of {', '.join(QUESTIONS)}, got {', '.join(sorted(unknown))}")
+    keep_freed_memory()  # as a run does; what is compared has it too
     kept = given.out / "results.json"
     for name in given.questions or QUESTIONS:
         result = QUESTIONS[name]()

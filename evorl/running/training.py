@@ -15,6 +15,7 @@ import torch
 from evorl.errors import RunFolderError
 from evorl.running import checkpoint, registry
 from evorl.running.folder import RunFolder, folder_name, library_versions, write_json
+from evorl.running.memory import keep_freed_memory
 from evorl.running.run import Result, Run, Running
 from evorl.running.settings import differences, from_plain, to_plain
 from evorl.running.sinks import Sink
@@ -62,6 +63,7 @@ def train(
         sink.check(algorithm)
     folder.require_free(overwrite)
     torch.set_num_threads(running.num_threads)
+    keep_freed_memory()
     began = time.monotonic()
     with folder.held():
         folder.require_free(overwrite)
@@ -106,6 +108,7 @@ def resume(
     config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
     running = running if progress is None else replace(running, progress=progress)
     torch.set_num_threads(running.num_threads)
+    keep_freed_memory()
     began = time.monotonic()
     with folder.held():
         restored = algorithm(config, content["state"])

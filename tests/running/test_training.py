@@ -21,7 +21,7 @@ from evorl.errors import ConfigError, RunFolderError
 from evorl.learning import TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
-from evorl.running import answer, checkpoint
+from evorl.running import answer, checkpoint, training
 from evorl.running.run import Run
 from evorl.running.sinks import TensorBoard
 from evorl.template import Config, EvoRL
@@ -317,6 +317,17 @@ def alter(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     content = torch.load(folder / "state.pt", weights_only=True)
     change(content)
     torch.save(content, folder / "state.pt")
+
+
+def test_freed_memory_is_kept_from_the_beginning_and_when_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: asked.append("keep"))
+    cut(monkeypatch, 2, lambda: evorl.train(CEM, running(tmp_path)))
+    assert asked == ["keep"]
+    evorl.resume(run_in(tmp_path))
+    assert asked == ["keep"] * 2
 
 
 def test_nothing_is_not_resumed(tmp_path: Path) -> None:
