@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
+from torch import Tensor
+
 from evorl.algorithms import pbt
 from evorl.errors import ConfigError, require_installed
 from evorl.evaluation import Report
@@ -97,6 +99,10 @@ class PB2(pbt.PBT[ConfigT]):
         """Return also the last fit and proposal, what the interval improved, and how often a fit failed."""
         tag = self.name.replace("-", "_")
         return super().report(evaluated) | {f"{tag}/{name}": value for name, value in self.bayesian.report().items()}
+
+    def slices(self) -> Sequence[tuple[int, Tensor]]:
+        """Return the acquisition along every h, for each round with a proposal."""
+        return self.bayesian.slices
 
     @classmethod
     def first_steps(cls, config: ConfigT, task: Task) -> int:

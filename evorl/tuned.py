@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
+from torch import Tensor
 
 from evorl import learners
 from evorl.errors import ConfigError, require_at_least
@@ -108,6 +109,13 @@ class TunedLearners(learners.Learners[ConfigT]):
     def report(self, evaluated: Population) -> Report:
         """Return every member's hyperparameters and how far they spread."""
         return self.space.report(evaluated.traits, self.name.replace("-", "_"))
+
+    def slices(self) -> Sequence[tuple[int, Tensor]]:
+        """Return what a model expects along every hyperparameter, to be drawn; by default there is no model.
+
+        A round, and (h, 4, places): values of h, and mean, deviation and upper bound of the improvement there.
+        """
+        return ()
 
     @classmethod
     def first_steps(cls, config: ConfigT, task: Task) -> int:

@@ -16,6 +16,7 @@ from evorl.errors import ConfigError, Interrupted, require_at_least
 from evorl.evaluation import Report
 from evorl.population import Identities, Population
 from evorl.running import answer, checkpoint
+from evorl.running.acquisition import Acquisition
 from evorl.running.folder import RunFolder, library_versions
 from evorl.running.interrupts import interrupts
 from evorl.running.lineage import Lineage
@@ -24,6 +25,7 @@ from evorl.running.segments import Segments
 from evorl.running.sinks import Csv, Progress, Sink, TensorBoard
 from evorl.running.testing import Tester
 from evorl.template import EvoRL
+from evorl.tuned import TunedLearners
 
 UNKNOWN = float("nan")
 
@@ -125,6 +127,8 @@ class Run:
         sinks: list[Sink] = [Csv(self.folder.progress, cut), tensorboard, lineage]
         if isinstance(self.algorithm.config, learners.Config):
             sinks.append(Schedules(lineage, self.algorithm.config, tensorboard, self._found, steps))
+        if isinstance(self.algorithm, TunedLearners):
+            sinks.append(Acquisition(self.folder.path, self.algorithm.space, self.algorithm.slices, tensorboard))
         if self.running.progress:
             name = "/".join(self.folder.path.parts[-3:])
             sinks.append(Progress(name, self.algorithm.config.total_timesteps, steps))

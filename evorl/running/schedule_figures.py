@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from evorl.hyperparameters import Kind, Schedule, Space
-from evorl.running.ancestry import NO_SOURCE, Floats, Lineage, sources
+from evorl.running.ancestry import NO_SOURCE, Floats, Integers, Lineage, sources
 from evorl.running.family_tree import UNKNOWN
 
 #: More panels than this stand in two columns.
@@ -26,6 +26,10 @@ WIDE = 20
 COMPLEMENTS = [0, 0.5, 0.8, *(1 - share * 10.0**-power for power in range(1, 6) for share in (1, 0.5, 0.2))]
 #: Okabe and Ito's colours, told apart by everyone.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Parts of an acquisition.
+BELIEFS = ("mean", "deviation", "bound")
+#: Less than this is no difference along a slice: the model does not see the hyperparameter, or it has one value.
+FLAT = 1e-9
 
 
 def draw_members(lineage: Lineage, space: Space, path: Sequence[int]) -> Figure:
@@ -91,42 +95,59 @@ def draw_schedules(schedules: Mapping[str, Schedule], space: Space) -> Figure:
     return figure
 
 
-def draw_acquisition(
-    name: str, rounds: ArrayLike, grid: ArrayLike, mean: ArrayLike, deviation: ArrayLike, proposal: ArrayLike
-) -> Figure:
-    """Return how the model behind an acquisition moved along one hyperparameter: its mean and its uncertainty.
+def draw_acquisition(slices: Sequence[tuple[int, ArrayLike]], space: Space) -> Figure | None:
+    """Return how an acquisition moved along every hyperparameter: its mean, its deviation, and their upper bound.
+
+    A row is a hyperparameter, the others being at that round's proposal, and a dot is where the bound was highest. A
+    column has one scale of colours; rounds without a proposal are empty.
 
     Args:
-        name: of the hyperparameter.
-        rounds: (r,) rising numbers of the rounds.
-        grid: (g,) rising values of the hyperparameter.
-        mean: (r, g) predicted improvement.
-        deviation: (r, g) its standard deviation.
-        proposal: (r,) value that was chosen in each round.
+        slices: at least one; a round, rising, and (h, 4, places): values of h, mean, deviation and bound there.
+        space: of the h hyperparameters.
+
+    Returns:
+        The figure; None if no hyperparameter was free to move, or the model saw none.
     """
-    rounds, grid, proposal = (np.asarray(values, np.float64) for values in (rounds, grid, proposal))
-    figure = Figure(figsize=(10, 3.8), dpi=110, layout="constrained")
+    rounds = np.array([turn for turn, _ in slices])
+    cuts = np.stack([np.asarray(cut, np.float64) for _, cut in slices])
+    shown = [row for row in range(len(space)) if np.ptp(cuts[:, row, 1:], axis=-1).max() > FLAT]
+    if not shown:
+        return None
+    figure = Figure(figsize=(13, 1.6 + 2.1 * len(shown)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    steps = np.concatenate([rounds[:1] - 0.5, (rounds[1:] + rounds[:-1]) / 2, rounds[-1:] + 0.5])
-    for place, (what, values) in enumerate([("mean", mean), ("standard deviation", deviation)], start=1):
-        axes = figure.add_subplot(1, 2, place)
-        shown = axes.pcolormesh(steps, _edges(grid), np.asarray(values, np.float64).T, rasterized=True)
-        axes.plot(rounds, proposal, color="white", linewidth=2.5)
-        axes.plot(rounds, proposal, color="black", linewidth=0.8, marker="o", markersize=3.5, label="proposal")
-        if grid[0] > 0 and grid[-1] > WIDE * grid[0]:
-            axes.set_yscale("log")
+    panels = figure.subplots(len(shown), len(BELIEFS), squeeze=False, sharex=True, sharey="row")
+    names = list(space)
+    for part, what in enumerate(BELIEFS):
+        colours = Normalize(float(cuts[:, shown, part + 1].min()), float(cuts[:, shown, part + 1].max()))
+        for axes, row in zip(panels[:, part], shown, strict=True):
+            mesh = _draw_slice(axes, rounds, cuts[:, row], part + 1, colours, space[names[row]])
+            axes.set_title(f"{names[row]}: {what}", loc="left", fontsize="medium")
         axes.set_xlabel("round")
-        axes.set_ylabel(name if place == 1 else "")
-        axes.set_title(f"improvement: {what}", loc="left", fontsize="medium")
-        figure.colorbar(shown, ax=axes, pad=0.01, aspect=30)
-    axes.legend(loc="best", fontsize="small")
+        figure.colorbar(mesh, ax=list(panels[:, part]), label=what, location="bottom", pad=0.02, aspect=40)
+    told = "What was expected to improve, in deviations of the improvements known; dot: the highest bound"
+    figure.suptitle(told, x=0.01, ha="left", fontsize="medium")
     return figure
 
 
-def _edges(grid: Floats) -> Floats:
-    """Return the edges (g + 1,) of cells around the values of a grid (g,)."""
-    middles = (grid[1:] + grid[:-1]) / 2
-    return np.concatenate([grid[:1], middles, grid[-1:]])
+def _draw_slice(axes: Axes, rounds: Integers, cut: Floats, part: int, colours: Normalize, kind: Kind) -> QuadMesh:
+    """Draw one part of the slices (r, 4, places) along a hyperparameter as a column of cells a round."""
+    values, first = np.unique(cut[0, 0], return_index=True)
+    highest = values[cut[:, -1, first].argmax(axis=1)]
+    _scale(axes, "", kind, values)
+    forward = axes.yaxis.get_transform()
+    places = forward.transform(values)
+    middles = (places[1:] + places[:-1]) / 2
+    edges = np.concatenate([2 * places[:1] - middles[:1], middles, 2 * places[-1:] - middles[-1:]])
+    every = np.arange(rounds[0], rounds[-1] + 2)
+    cells = np.full((len(values), len(every) - 1), np.nan)
+    cells[:, rounds - rounds[0]] = cut[:, part, first].T
+    mesh = axes.pcolormesh(every - 0.5, forward.inverted().transform(edges), cells, norm=colours, rasterized=True)
+    (dots,) = axes.plot(rounds, highest, "o", color="white", markeredgecolor="black", markersize=4, clip_on=False)
+    dots.set(markeredgewidth=0.8, zorder=3)
+    axes.set_ylim(*forward.inverted().transform(edges[[0, -1]]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(visible=False)
+    return mesh
 
 
 def _panels(names: Iterable[str]) -> tuple[Figure, dict[str, Axes]]:

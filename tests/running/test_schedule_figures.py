@@ -1,11 +1,13 @@
 """Pictures of hyperparameters: what is drawn where, on which axes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.figure import Figure
 
-from evorl.hyperparameters import Float, Schedule, Space
+from evorl.hyperparameters import Float, Int, Schedule, Space
 from evorl.running.ancestry import Lineage
 from evorl.running.schedule_figures import draw_acquisition, draw_members, draw_schedules
 
@@ -82,16 +84,48 @@ def test_many_hyperparameters_stand_in_two_columns() -> None:
     }
 
 
-def test_the_acquisition_is_mean_and_deviation_by_round_with_the_proposals() -> None:
-    grid, rounds = np.geomspace(1e-4, 1e-2, 4), np.array([3.0, 5.0, 7.0])
-    mean = np.arange(12.0).reshape(3, 4)
-    figure: Figure = draw_acquisition("rate", rounds, grid, mean, mean + 1, [1e-4, 1e-3, 1e-2])
+def acquisition(turn: int, *values: list[float]) -> tuple[int, np.ndarray]:
+    """Return a round's slices (h, 4, places) along `values`: the mean is the round and the place, the bound falls."""
+    parts = [[h, turn + np.arange(len(h)), np.arange(len(h)) + 1, -np.arange(len(h))] for h in values]
+    return turn, np.array(parts, np.float64)
+
+
+def test_the_acquisition_is_mean_deviation_and_bound_by_round_with_the_highest() -> None:
+    tau, discount = [0.001, 0.01, 0.1, 1.0], [0.9, 0.99, 0.997, 0.999]
+    figure = draw_acquisition([acquisition(turn, tau, discount) for turn in (3, 5)], SPACE)
+    assert isinstance(figure, Figure)
     figure.draw_without_rendering()
-    meshes = [axes.collections[0] for axes in figure.axes[::2]]  # between them stand the scales
-    assert all(isinstance(mesh, QuadMesh) for mesh in meshes)
-    np.testing.assert_array_equal(np.asarray(meshes[0].get_array()), mean.T)
-    np.testing.assert_array_equal(np.asarray(meshes[1].get_array()), mean.T + 1)
-    line = np.asarray(figure.axes[0].get_lines()[-1].get_xydata())
-    np.testing.assert_allclose(line, [[3, 1e-4], [5, 1e-3], [7, 1e-2]])
-    assert figure.axes[0].get_yscale() == "log"
-    assert figure.axes[0].get_ylabel() == "rate"
+    panels = np.array(figure.axes[:6]).reshape(2, 3)
+    assert [axes.get_title("left") for axes in panels[0]] == ["tau: mean", "tau: deviation", "tau: bound"]
+    assert [axes.get_yscale() for axes in panels[:, 0]] == ["log", "function"]
+    meshes = [axes.collections[0] for axes in panels[0]]
+    drawn: list[Any] = [
+        np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan) for mesh in meshes if isinstance(mesh, QuadMesh)
+    ]
+    empty = [np.nan] * 4
+    expected = [[[3, 4, 5, 6], empty, [5, 6, 7, 8]], [[1, 2, 3, 4], empty, [1, 2, 3, 4]]]
+    np.testing.assert_array_equal(np.swapaxes(drawn[:2], 1, 2), expected)
+    mesh = meshes[0]
+    assert isinstance(mesh, QuadMesh)
+    corners = np.asarray(mesh.get_coordinates())
+    assert corners[0, :, 0].tolist() == [2.5, 3.5, 4.5, 5.5]
+    np.testing.assert_allclose(corners[:, 0, 1], 10 ** np.array([-3.5, -2.5, -1.5, -0.5, 0.5]))
+    for axes, highest in ((panels[0, 0], 0.001), (panels[1, 2], 0.9)):
+        assert np.asarray(axes.get_lines()[0].get_xydata()).tolist() == [[3, highest], [5, highest]]
+
+
+def test_whole_numbers_are_a_cell_each_and_what_cannot_move_is_left_out() -> None:
+    space = Space({"steps": Int(1, 3), "tau": Float(0.1, 0.1), "delay": Int(2, 2)})
+    turn, cut = acquisition(7, [1, 1, 2, 2, 3], [0.1] * 5, [2] * 5)
+    cut[:, 1:] = cut[:, 1:] * (np.arange(3) == 0)[:, None, None]
+    cut[0, 3] = [0, 0, 4, 4, 1]
+    figure = draw_acquisition([(turn, cut)], space)
+    assert figure is not None
+    figure.draw_without_rendering()
+    assert [axes.get_title("left") for axes in figure.axes[:3]] == ["steps: mean", "steps: deviation", "steps: bound"]
+    mesh = figure.axes[2].collections[0]
+    assert isinstance(mesh, QuadMesh)
+    assert np.asarray(mesh.get_array()).tolist() == [[0], [4], [1]]
+    assert np.asarray(mesh.get_coordinates())[:, 0, 1].tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert np.asarray(figure.axes[0].get_lines()[0].get_xydata()).tolist() == [[7, 2]]
+    assert draw_acquisition([(turn, 0 * cut)], space) is None
