@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 
 from evorl import trials, tuned
-from evorl.errors import ConfigError, require_at_least
-from evorl.hyperparameters import Sampler, Values, propose, require_optuna
+from evorl.errors import ConfigError, require_at_least, require_installed
+from evorl.hyperparameters import Sampler, Values, propose
 from evorl.population import Population
 
 
@@ -56,7 +56,7 @@ class BayesianSearch(trials.Trials[Config]):
     def build(self) -> None:
         """No trial has ended yet."""
         super().build()
-        require_optuna(self.name)
+        require_installed(self.name, "optuna", "optuna", "tune")
         self.told = {"places": torch.zeros(0, len(self.space)).double(), "fitness": torch.zeros(0).double()}
 
     def select(self, evaluated: Population) -> Population:

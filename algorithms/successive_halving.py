@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from evorl import trials, tuned
-from evorl.errors import require_at_least
-from evorl.hyperparameters import Rung, require_optuna, stopped
+from evorl.errors import require_at_least, require_installed
+from evorl.hyperparameters import Rung, stopped
 from evorl.learning import A2CConfig
 from evorl.population import Population
 from evorl.task import Task
@@ -43,7 +43,7 @@ class SuccessiveHalving(trials.Trials[Config]):
     def build(self) -> None:
         """No trial has come to a rung yet."""
         super().build()
-        require_optuna(self.name)
+        require_installed(self.name, "optuna", "optuna", "tune")
         self.require_returns(self.config.first_rung * self.config.interval, "first_rung * interval")
         self.reports: list[Rung] = []
 

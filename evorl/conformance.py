@@ -22,6 +22,7 @@ from evorl.errors import ConfigError
 from evorl.population import Population
 from evorl.running.settings import from_plain, to_plain
 from evorl.running.testing import Tester
+from evorl.state import equal
 from evorl.template import Config, EvoRL
 
 #: Generations that are watched.
@@ -65,7 +66,7 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -
     run = watched(config)
     begun = _comparable(run)
     _check_generations(run)
-    _require(_equal(before, _global_states()), "global random states must not be touched; use self.streams")
+    _require(equal(before, _global_states()), "global random states must not be touched; use self.streams")
     _check_ledger(run)
     _check_answer(run)
     _check_beginning(watched(config), begun)
@@ -76,7 +77,7 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -
     _check_end(tested, run, "tests must not influence training", episodes=int(run.task.has_environment))
     run.close()
     _check_unknown_fitness(algorithm, config, saved)
-    _require(_equal(before, _global_states()), "global random states must not be touched; use self.streams")
+    _require(equal(before, _global_states()), "global random states must not be touched; use self.streams")
 
 
 def small_config(algorithm: type[EvoRL[Any]]) -> Config:
@@ -130,7 +131,7 @@ def _require(kept: bool, rule: str) -> None:
 
 
 def _require_equal(ours: Mapping[str, Any], theirs: Mapping[str, Any], rule: str) -> None:
-    different = [name for name in ours if not _equal(ours[name], theirs.get(name))]
+    different = [name for name in ours if not equal(ours[name], theirs.get(name))]
     _require(not different, f"{rule}, {different} differ")
 
 
@@ -158,7 +159,7 @@ def _check_generations(run: EvoRL[Any]) -> None:
         outside = _digest_outside_state(run)
         report = run.step()
         after = _digest_outside_state(run)
-        changed = [name for name in after if not _equal(outside.get(name), after[name])]
+        changed = [name for name in after if not equal(outside.get(name), after[name])]
         _require(not changed, f"state must name every attribute that a generation changes, {changed} is missing")
         _require(tags is None or set(report) == tags, "report must have the same tags at every generation")
         _require(all(isinstance(value, int | float) for value in report.values()), "report must hold plain numbers")
@@ -174,7 +175,7 @@ def _check_parts(run: EvoRL[Any]) -> None:
         parents, kept = trial.population, copy.deepcopy(handed.state_dict())
         returned = getattr(trial, name)(handed)
         _require(isinstance(returned, Population), f"{name} must return a Population, got {type(returned).__name__}")
-        _require(_equal(kept, handed.state_dict()), f"{name} must not change the population that it is handed")
+        _require(equal(kept, handed.state_dict()), f"{name} must not change the population that it is handed")
         _require(trial.population is parents, f"{name} must not set self.population; the loop does")
         _require(len(set(returned.id.tolist())) == len(returned), f"{name} must return rows with different ids")
         if name == "vary":
@@ -284,18 +285,6 @@ def _data(value: Any) -> Any:
         return [_data(inner) for inner in value]
     plain = value is None or isinstance(value, int | float | str | bytes | torch.Tensor | np.ndarray)
     return value if plain else id(value)
-
-
-def _equal(first: Any, second: Any) -> bool:
-    """Whether two nested states are the same to the last bit, NaN being equal to NaN."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        return set(first) == set(second) and all(_equal(first[key], second[key]) for key in first)
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
-        return len(first) == len(second) and all(map(_equal, first, second))
-    if isinstance(first, torch.Tensor | np.ndarray):
-        one, other = np.asarray(first), np.asarray(second)
-        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
-    return bool(first == second) or (first != first and second != second)  # noqa: PLR0124  NaN
 
 
 def _global_states() -> tuple[Any, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
+
 from evorl.population import Identities, Population
 
 
@@ -36,3 +39,15 @@ def restore(owner: object, names: Sequence[str], state: Mapping[str, Any], ident
             held.load_state_dict(state[name])
         else:
             setattr(owner, name, state[name])
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Whether two nested states are the same to the last bit, NaN being equal to NaN."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return set(first) == set(second) and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(equal, first, second))
+    if isinstance(first, torch.Tensor | np.ndarray):
+        one, other = np.asarray(first), np.asarray(second)
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return bool(first == second) or (first != first and second != second)  # noqa: PLR0124  NaN

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evorl.budget import Ledger
 from evorl.envs import MemberEnvs, describe, make
 from evorl.errors import ConfigError, nearest, require_at_least, require_choices
-from evorl.evaluation import Report, describe_members, diversity, evaluate_by_episodes
+from evorl.evaluation import Report, describe_evaluated, evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
 from evorl.policies import NetworkConfig, Policy, deterministic_policy
 from evorl.population import Identities, Population
@@ -231,13 +231,7 @@ class EvoRL(Generic[ConfigT]):
         self.generation += 1
         if watch is not None:
             watch(evaluated)
-        report = {"population/diversity": diversity(evaluated.params)}
-        if type(self).evaluate is not EvoRL.evaluate:
-            report |= describe_members("fitness", "fitness", evaluated.fitness)
-        if "recent_returns" in evaluated.traits:
-            report |= describe_members("train/return", "return", evaluated.traits["recent_returns"].nanmean(dim=1))
-        losses = {name: trait for name, trait in evaluated.traits.items() if name.startswith("loss.")}
-        report |= {name.replace(".", "/"): trait.nanmean().item() for name, trait in losses.items()}
+        report = describe_evaluated(evaluated, judged=type(self).evaluate is not EvoRL.evaluate)
         return {**report, **self.report(evaluated), **self.ledger.report()}
 
     @property

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evorl.population import Identities, Population
-from evorl.state import restore, state_of
+from evorl.state import equal, restore, state_of
 
 
 class Owner:
@@ -46,3 +46,20 @@ def test_named_attributes_are_brought_back_and_those_that_hold_a_state_stay_the_
 def test_a_state_of_other_names_is_refused(names: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"state must hold \['count', 'identities', 'members', 'nobody'\], got "):
         restore(Owner(0), Owner.names, state_of(Owner(1), names), Identities())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"a": [1, torch.tensor([1.0, torch.nan])]}, {"a": (1, torch.tensor([1.0, torch.nan]))}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ([1, 2], [1], False),
+        (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64), False),
+        (torch.tensor([1.0]), torch.tensor([1.0 + 2**-23]), False),
+        (torch.tensor([True]), torch.tensor([True]), True),
+        (float("nan"), float("nan"), True),
+        (None, 0, False),
+    ],
+)
+def test_states_are_equal_to_the_last_bit(first: object, second: object, expected: bool) -> None:
+    assert equal(first, second) is expected

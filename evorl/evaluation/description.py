@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from evorl.population import Population
+
 #: Scalars of one generation, by tag; the same tags at every generation.
 Report = dict[str, float]
 
@@ -31,3 +33,19 @@ def describe_members(tag: str, what: str, values: Tensor) -> Report:
 def diversity(params: Tensor) -> float:
     """Return the mean Euclidean distance of the members (n, d) from their centroid."""
     return (params - params.mean(dim=0)).square().sum(dim=1).sqrt().mean().item()
+
+
+def describe_evaluated(evaluated: Population, judged: bool) -> Report:
+    """Return what every algorithm reports of a generation: diversity, returns in training and losses, where known.
+
+    Args:
+        evaluated: the candidates.
+        judged: whether the algorithm gives fitness; it is described too.
+    """
+    report = {"population/diversity": diversity(evaluated.params)}
+    if judged:
+        report |= describe_members("fitness", "fitness", evaluated.fitness)
+    if "recent_returns" in evaluated.traits:
+        report |= describe_members("train/return", "return", evaluated.traits["recent_returns"].nanmean(dim=1))
+    losses = {name: trait for name, trait in evaluated.traits.items() if name.startswith("loss.")}
+    return report | {name.replace(".", "/"): trait.nanmean().item() for name, trait in losses.items()}

@@ -3,7 +3,7 @@
 from evorl.hyperparameters.defaults import DEFAULTS, space_for
 from evorl.hyperparameters.grid import grid
 from evorl.hyperparameters.kinds import Categorical, Factors, Float, Int, Kind, Ordinal
-from evorl.hyperparameters.optuna_trials import Rung, Sampler, propose, require_optuna, stopped
+from evorl.hyperparameters.optuna_trials import Rung, Sampler, propose, stopped
 from evorl.hyperparameters.schedule import Fixed, Schedule, ScheduleFile
 from evorl.hyperparameters.spaces import Space, SpaceForms, Values, parse_space, traits_of
 
@@ -26,7 +26,6 @@ __all__ = [
     "grid",
     "parse_space",
     "propose",
-    "require_optuna",
     "space_for",
     "stopped",
     "traits_of",

@@ -5,7 +5,6 @@ So nothing hidden is kept between two questions. Optuna is an extra; it prints n
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from evorl.errors import ConfigError
 from evorl.hyperparameters.kinds import Categorical, Kind, Ordinal
 from evorl.hyperparameters.spaces import Space
 
@@ -24,12 +22,6 @@ if TYPE_CHECKING:
 Sampler = Literal["tpe", "gp"]
 #: A trial's number, the generations it has had, and its fitness then.
 Rung = tuple[int, int, float]
-
-
-def require_optuna(algorithm: str) -> None:
-    """Raise ConfigError if Optuna is not installed."""
-    if importlib.util.find_spec("optuna") is None:
-        raise ConfigError(f"{algorithm} needs optuna; pip install 'evorl-torch[tune]'")
 
 
 def propose(space: Space, places: Tensor, fitness: Tensor, n: int, sampler: Sampler, seed: int) -> Tensor:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from evorl.hyperparameters import Kind, Schedule, Space
+from evorl.hyperparameters import Categorical, Kind, Schedule, Space
 from evorl.running.ancestry import NO_SOURCE, Floats, Integers, Lineage, sources
 from evorl.running.family_tree import UNKNOWN
 
@@ -132,10 +132,14 @@ def draw_acquisition(slices: Sequence[tuple[int, ArrayLike]], space: Space) -> F
 def _draw_slice(axes: Axes, rounds: Integers, cut: Floats, part: int, colours: Normalize, kind: Kind) -> QuadMesh:
     """Draw one part of the slices (r, 4, places) along a hyperparameter as a column of cells a round."""
     values, first = np.unique(cut[0, 0], return_index=True)
-    highest = values[cut[:, -1, first].argmax(axis=1)]
-    _scale(axes, "", kind, values)
+    apart = isinstance(kind, Categorical)  # equally high, whatever their values
+    levels = np.arange(float(len(values))) if apart else values
+    highest = levels[cut[:, -1, first].argmax(axis=1)]
+    _scale(axes, "", kind, levels)
+    if apart:
+        axes.set_yticks(levels, [f"{value:.6g}" for value in values])
     forward = axes.yaxis.get_transform()
-    places = forward.transform(values)
+    places = forward.transform(levels)
     middles = (places[1:] + places[:-1]) / 2
     edges = np.concatenate([2 * places[:1] - middles[:1], middles, 2 * places[-1:] - middles[-1:]])
     every = np.arange(rounds[0], rounds[-1] + 2)

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from evorl.errors import ConfigError
-from evorl.hyperparameters import Categorical, Float, Int, Sampler, Space, propose, require_optuna, stopped
+from evorl.hyperparameters import Categorical, Float, Int, Sampler, Space, propose, stopped
 
 SPACE = Space({"x": Float(0, 1), "n": Int(1, 5), "kind": Categorical((7, 8, 9))})
 BOTH = pytest.mark.parametrize("sampler", ["tpe", "gp"])
@@ -119,9 +118,3 @@ def test_halving_is_that_of_the_rule_in_words(first: int, factor: int) -> None:
 def test_who_has_no_fitness_is_stopped() -> None:
     assert stopped([(0, 1, float("nan")), (1, 1, 1.0)], 1, 3) == [True, False]
     assert stopped([], 1, 3) == []
-
-
-def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"^bayesian-search needs optuna; pip install 'evorl-torch\[tune\]'$"):
-        require_optuna("bayesian-search")

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.figure import Figure
 
-from evorl.hyperparameters import Float, Int, Schedule, Space
+from evorl.hyperparameters import Categorical, Float, Int, Schedule, Space
 from evorl.running.ancestry import Lineage
 from evorl.running.schedule_figures import draw_acquisition, draw_members, draw_schedules
 
@@ -129,3 +129,12 @@ def test_whole_numbers_are_a_cell_each_and_what_cannot_move_is_left_out() -> Non
     assert np.asarray(mesh.get_coordinates())[:, 0, 1].tolist() == [0.5, 1.5, 2.5, 3.5]
     assert np.asarray(figure.axes[0].get_lines()[0].get_xydata()).tolist() == [[7, 2]]
     assert draw_acquisition([(turn, 0 * cut)], space) is None
+
+
+def test_categories_are_equally_high_under_their_values() -> None:
+    figure = draw_acquisition([acquisition(1, [0.001, 0.005, 0.05])], Space({"tau": Categorical((0.001, 0.005, 0.05))}))
+    assert figure is not None
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert axes.get_ylim() == (-0.5, 2.5)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0.001", "0.005", "0.05"]
