@@ -25,7 +25,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/evorl sweep --algorithms erl cem-rl td3 --env-ids Pendulum-v1 --seeds 2 --total-timesteps 20000 \
+	$(BIN)/evorl sweep --algorithms erl cem-rl td3 --env-ids Pendulum-v1 --seeds 2 --total-timesteps 14000 \
 		--preset quick --workers 2 --runs $(DEMO)
 	$(BIN)/evorl compare $(DEMO)
 

@@ -76,7 +76,11 @@ class CEMRL(cem.CEM[Config]):
         "published": {},
         "ddpg": {"learner": _DDPG},
         "common": {"network": NetworkConfig(), "learner": TD3Config()},
-        "quick": {"network": NetworkConfig(hidden_sizes=(64, 64), activation="tanh"), "learner": _QUICK},
+        "quick": {
+            "network": NetworkConfig(hidden_sizes=(64, 64), activation="tanh"),
+            "learner": _QUICK,
+            "start_steps": 4_000,
+        },
     }
 
     def build(self) -> None:
