@@ -55,22 +55,24 @@ class Replay:
         records = torch.cat(
             [t.observations, t.actions, t.rewards[:, None], t.next_observations, t.terminated[:, None]], dim=1
         ).to(self._records.device)
-        if len(self._added) == 1:
-            self._write(0, records)
-            return
-        if t.members is None:
+        rings = torch.zeros(len(records), dtype=torch.int64) if len(self._added) == 1 else t.members
+        if rings is None:
             raise ValueError("transitions must name their members for a replay with a ring each, got members=None")
-        for ring in sorted(set(t.members.tolist())):
-            self._write(ring, records[t.members == ring])
+        self._write(rings, records)
 
-    def _write(self, ring: int, records: Tensor) -> None:
-        records = records[-self.capacity :]
-        needed = min(self.capacity, self._added[ring] + len(records))
+    def _write(self, rings: Tensor, records: Tensor) -> None:
+        """Put records (k, w) behind those of their rings (k,); of those of one ring the first come first."""
+        counts = torch.bincount(rings, minlength=len(self._added))
+        ends = torch.tensor(self._added) + counts
+        order = torch.argsort(rings, stable=True)
+        places = torch.empty_like(rings)
+        places[order] = torch.arange(len(rings)) + (ends - counts.cumsum(0))[rings[order]]
+        needed = min(self.capacity, int(ends.max()))
         while self._records.shape[1] < needed:
             self._grow(min(self.capacity, 2 * self._records.shape[1]))
-        places = torch.arange(self._added[ring], self._added[ring] + len(records)) % self.capacity
-        self._records[ring, places] = records
-        self._added[ring] += len(records)
+        kept = places >= ends[rings] - self.capacity
+        self._records[rings[kept], places[kept] % self.capacity] = records[kept]
+        self._added = ends.tolist()
 
     def _grow(self, allocation: int) -> None:
         rings, allocated, width = self._records.shape
@@ -157,4 +159,4 @@ class Replay:
             if journal is not None:
                 records = records_of(journal).to(self._records.device)
                 self._added[ring] -= len(records)
-                self._write(ring, records)
+                self._write(torch.full((len(records),), ring), records)

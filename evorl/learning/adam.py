@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -43,30 +42,30 @@ def adam_(
         state: holds what `adam_state` returned; changed.
         learning_rate: one for all, or (n,).
     """
-    moments = (state[f"{name}_adam.{part}"] for part in ("mean", "square", "step"))
-    tensors = [list(tensor.unbind()) for tensor in (params, gradient, *moments)]
+    means, squares, steps = (state[f"{name}_adam.{part}"] for part in ("mean", "square", "step"))
+    steps.add_(1)
+    rows = [list(tensor.unbind()) for tensor in (params, gradient, means, squares, steps)]
     if not isinstance(learning_rate, Tensor):
-        _step(tensors, learning_rate)
+        _step(rows, learning_rate)
         return
     for row, rate in enumerate(learning_rate.tolist()):
-        _step([[rows[row]] for rows in tensors], rate)
+        _step([[tensors[row]] for tensors in rows], rate)
 
 
-def _step(tensors: list[list[Tensor]], learning_rate: float) -> None:
-    params, gradients, means, squares, steps = tensors
-    adam(
+def _step(rows: list[list[Tensor]], learning_rate: float) -> None:
+    params, gradients, means, squares, steps = rows
+    torch._fused_adam_(
         params,
         gradients,
         means,
         squares,
         [],
         steps,
-        fused=True,
-        amsgrad=False,
+        lr=learning_rate,
         beta1=BETA1,
         beta2=BETA2,
-        lr=learning_rate,
         weight_decay=0.0,
         eps=EPSILON,
+        amsgrad=False,
         maximize=False,
     )

@@ -196,8 +196,8 @@ class Chain:
 
     def __init__(self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]]) -> None:
         self.layers = layers
-        self.shapes = shapes
-        self.lengths = [prod(shape) for shape in shapes]
+        starts = accumulate((prod(shape) for shape in shapes), initial=0)
+        self.blocks = [(shape, _strides(shape), start) for shape, start in zip(shapes, starts, strict=False)]
         ends = list(accumulate((layer.tensors for layer in layers), initial=0))
         self.places = [slice(start, end) for start, end in pairwise(ends)]
 
@@ -212,29 +212,47 @@ class Chain:
         return inputs
 
     def tensors(self, params: Tensor) -> list[Tensor]:
-        """Return the tensors (n, ...) of rows, as views."""
-        parts = torch.split(params, self.lengths, dim=1)
-        return [part.view(len(params), *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        """Return the tensors (n, ...) of rows (n, d), whose entries lie side by side in memory, as views."""
+        n, row, offset = len(params), params.stride(0), params.storage_offset()
+        return [
+            params.as_strided((n, *shape), (row, *strides), offset + start) for shape, strides, start in self.blocks
+        ]
 
-    def forward(self, params: Tensor, inputs: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+    def forward(self, tensors: Sequence[Tensor], inputs: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """Return the outputs, and what each layer keeps for `backward`."""
-        tensors, kept = self.tensors(params), []
+        kept = []
         for layer, place in zip(self.layers, self.places, strict=True):
             inputs, keeps = layer.forward(inputs, *tensors[place])
             kept.append(keeps)
         return inputs, kept
 
     def backward(
-        self, gradient: Tensor, kept: Sequence[Sequence[Tensor]], params: Tensor, of_params: bool, of_inputs: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradients of parameters (n, d) and inputs (n, b, in), None if unwanted; given is the outputs'."""
-        row = gradient.new_empty(params.shape) if of_params else None
-        tensors, into = self.tensors(params), [] if row is None else self.tensors(row)
+        self,
+        gradient: Tensor,
+        kept: Sequence[Sequence[Tensor]],
+        tensors: Sequence[Tensor],
+        row: Tensor | None,
+        of_inputs: bool,
+    ) -> Tensor | None:
+        """Return the gradient of the inputs (n, b, in), None if unwanted, from that of the outputs.
+
+        Args:
+            gradient: of the outputs.
+            kept: what `forward` said.
+            tensors: what it was given.
+            row: where the gradient of the parameters goes, (n, d); None if unwanted.
+            of_inputs: whether that of the inputs is wanted.
+        """
+        into = [] if row is None else self.tensors(row)
         upper: Tensor | None = gradient if isinstance(self.layers[-1], Linear) else gradient.clone()
         for at in reversed(range(len(self.layers))):
             place, further = self.places[at], of_inputs or at > 0
             upper = self.layers[at].backward(cast(Tensor, upper), kept[at], tensors[place], into[place], further)
-        return row, upper
+        return upper
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 class _Differentiable(torch.autograd.Function):
@@ -242,8 +260,9 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, chain: Chain, params: Tensor, inputs: Tensor) -> Tensor:
-        outputs, kept = chain.forward(params, inputs)
-        ctx.chain, ctx.counts = chain, [len(keeps) for keeps in kept]
+        ctx.chain, ctx.tensors = chain, chain.tensors(params)
+        outputs, kept = chain.forward(ctx.tensors, inputs)
+        ctx.counts = [len(keeps) for keeps in kept]
         ctx.save_for_backward(params, *(tensor for keeps in kept for tensor in keeps))
         return outputs
 
@@ -254,4 +273,5 @@ class _Differentiable(torch.autograd.Function):
         tensors = iter(saved)
         kept = [list(islice(tensors, count)) for count in ctx.counts]
         _, of_params, of_inputs = ctx.needs_input_grad
-        return None, *ctx.chain.backward(gradient, kept, params, of_params, of_inputs)
+        row = params.new_empty(params.shape) if of_params else None
+        return None, row, ctx.chain.backward(gradient, kept, ctx.tensors, row, of_inputs)
