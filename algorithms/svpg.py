@@ -10,12 +10,11 @@ import torch
 
 from evorl import template
 from evorl.evaluation import Report
-from evorl.interaction import play_batch
+from evorl.interaction import Episodes, play_batch
 from evorl.learning import A2CConfig, ReinforceConfig, new_records, push_returns_
 from evorl.learning.annealing import temperature
 from evorl.learning.off_policy import mean_losses
-from evorl.learning.particles import ParticleLearnerConfig, climb_, make_particle_learner
-from evorl.learning.stein import SteinConfig
+from evorl.learning.particles import ParticleLearnerConfig, ParticlesConfig, climb_, make_particle_learner
 from evorl.policies import NetworkConfig, StochasticPolicy, stochastic_policy
 from evorl.population import Population
 from evorl.selection import best_first
@@ -34,7 +33,7 @@ _A2C = A2CConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(SteinConfig, template.Config):
+class Config(ParticlesConfig, template.Config):
     """Settings of SVPG; the defaults are those of the authors' code on cart-pole swing-up."""
 
     population_size: int = 16
@@ -58,7 +57,7 @@ class SVPG(EvoRL[Config]):
         "published": {},
         "a2c": {"learner": _A2C},
         "independent": {"sharing": False, "repulsion": False},
-        "joint": {"population_size": 1, "learner": ReinforceConfig(rollout_length=16 * 5_000)},
+        "joint": {"population_size": 1, "environments": 16, "learner": ReinforceConfig(rollout_length=16 * 5_000)},
         "no-repulsion": {"repulsion": False},
         "no-sharing": {"sharing": False},
         "quick": {"population_size": 8, "network": _SMALL, "learner": ReinforceConfig(rollout_length=1_000)},
@@ -70,9 +69,11 @@ class SVPG(EvoRL[Config]):
         return stochastic_policy(task, config.network, config.actor)
 
     def build(self) -> None:
-        """Make the learner."""
+        """Make the learner, and the environments of the batches."""
         self.learner = make_particle_learner(self.task, cast(StochasticPolicy, self.policy), self.config.learner)
         self.alpha, self.bandwidth = self.config.alpha, torch.nan
+        rows = self.config.population_size * self.config.environments
+        self.batches = Episodes(self.make_envs(rows), self.policy, self.ledger)
 
     def initialise(self) -> Population:
         """Fresh particles, each with an Adam of its own and, for A2C, a value network."""
@@ -83,16 +84,15 @@ class SVPG(EvoRL[Config]):
         """Play a batch with each particle, then climb together."""
         members, config, ledger = candidates.clone(), self.config, self.ledger
         self.alpha = temperature(config.alpha, ledger.spent / config.total_timesteps, config.annealing)
-        length = config.learner.rollout_length
-        rollout, finished = play_batch(self.episodes, members, length, self.streams, self.generation)
+        length, k = config.learner.rollout_length, config.environments
+        rollout, finished = play_batch(self.batches, members, length, self.streams, self.generation, k)
         for rows, returns in finished:
             push_returns_(members.traits["recent_returns"], rows, returns)
         critic, actor, bandwidth = climb_(self.learner, members, rollout, self.alpha, config)
         self.bandwidth = bandwidth.item()
         for part in ("critic", "actor") if isinstance(config.learner, A2CConfig) else ("actor",):
             ledger.count_updates(part, range(len(members)))
-        learned = members.with_params(members.params)
-        return learned.with_traits(**mean_losses([(critic, actor)], len(members)))
+        return members.with_params(members.params).with_traits(**mean_losses([(critic, actor)], len(members)))
 
     def answer(self) -> Population:
         """The particle with the best recent training returns."""
@@ -110,7 +110,8 @@ class SVPG(EvoRL[Config]):
     def first_steps(cls, config: Config, task: Task) -> int | None:
         """Every particle plays until its batch is full, and to the end of that episode."""
         longest = task.time_limit
-        return None if longest is None else config.population_size * (config.learner.rollout_length + longest - 1)
+        most = config.learner.rollout_length - 1 + config.environments * (longest or 0)
+        return None if longest is None else config.population_size * most
 
 
 if __name__ == "__main__":

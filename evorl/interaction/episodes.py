@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +16,24 @@ from evorl.policies import Policy
 from evorl.population import Population, Transitions
 from evorl.streams import RowStreams
 
+#: The seed of a row's next episode, from the row and the steps it has taken; None if it plays no more.
+Following = Callable[[int, int], int | None]
+
 
 @dataclass(frozen=True)
 class Played:
-    """k finished episodes.
+    """k finished episodes, row by row and of a row in order of time.
 
     Attributes:
         returns: (k,) float64 undiscounted sums of rewards.
         lengths: (k,) int64 steps.
-        transitions: all steps, member by member in order of time; None unless they were asked for.
+        rows: (k,) int64, whose episode it is.
+        transitions: all steps in the same order; None unless they were asked for.
     """
 
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
+    rows: NDArray[np.int64]
     transitions: Transitions | None
 
 
@@ -53,15 +58,17 @@ class Episodes:
         purpose: Purpose,
         streams: RowStreams | None = None,
         keep: bool = False,
+        following: Following | None = None,
     ) -> Played:
-        """Play one episode from each seed.
+        """Play one episode from each seed, or several one after another.
 
         Args:
             members: a row for each seed, or one row that plays them all.
-            seeds: (k,) seeds of the starts.
+            seeds: (n,) seeds of the first starts.
             purpose: what the steps are counted as.
             streams: exploration noise of each row; None plays deterministically.
             keep: whether to return the transitions.
+            following: asked at the end of each episode; one episode a row if not given.
 
         Raises:
             EnvironmentFault: an environment raised, or returned something that is not finite.
@@ -71,26 +78,63 @@ class Episodes:
             raise ValueError(f"seeds must be one for each of {len(members)} members, got {len(seeds)}")
         alive = np.arange(len(seeds))
         acting, drawing = members.only_traits("normaliser"), streams
-        returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)
+        totals, taken = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)
+        ends: list[tuple[int, float, int]] = []
         observations = self.envs.reset(range(len(seeds)), seeds)
         kept: list[tuple[NDArray[np.generic], ...]] = []
         while alive.size:
             actions = act(self.policy, acting, observations, drawing)
-            following, rewards, terminated, truncated = self.envs.step(alive.tolist(), actions)
+            after, rewards, terminated, truncated = self.envs.step(alive.tolist(), actions)
             self.ledger.count_steps(purpose, alive.size)
-            returns[alive] += rewards
-            lengths[alive] += 1
+            totals[alive] += rewards
+            taken[alive] += 1
             if keep:
-                kept.append((observations, actions, rewards, following, terminated, alive))
-            observations, ended = following, terminated | truncated
+                kept.append((observations, actions, rewards, after, terminated, alive))
+            observations, ended = after, terminated | truncated
             if ended.any():
-                living = np.flatnonzero(~ended)
-                alive, observations = alive[living], following[living]
-                acting = acting[living.tolist()] if len(members) > 1 else acting
-                drawing = drawing[living.tolist()] if drawing else None
+                over = alive[ended].tolist()
+                ends += [(row, totals[row], taken[row]) for row in over]
+                totals[over] = 0.0
+                observations, ended = self._begin(alive, observations, ended, taken, following)
+                if ended.any():
+                    living = np.flatnonzero(~ended)
+                    alive, observations = alive[living], observations[living]
+                    acting = acting[living.tolist()] if len(members) > 1 else acting
+                    drawing = drawing[living.tolist()] if drawing else None
         if purpose != "test":
-            self.ledger.episodes += len(seeds)
-        return Played(returns, lengths, _by_member(kept) if keep else None)
+            self.ledger.episodes += len(ends)
+        return _played(ends, _by_member(kept) if keep else None)
+
+    def _begin(
+        self,
+        alive: NDArray[np.int64],
+        observations: NDArray[np.float32],
+        ended: NDArray[np.bool_],
+        taken: NDArray[np.int64],
+        following: Following | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Begin what follows the episodes that ended; return what is seen now (k, o), and who plays no more (k,)."""
+        if following is None:
+            return observations, ended
+        places = np.flatnonzero(ended).tolist()
+        seeds = {place: following(int(alive[place]), int(taken[alive[place]])) for place in places}
+        going = {place: seed for place, seed in seeds.items() if seed is not None}
+        over = ended.copy()
+        if going:
+            at = list(going)
+            observations = observations.copy()
+            observations[at] = self.envs.reset(alive[at].tolist(), list(going.values()))
+            over[at] = False
+        return observations, over
+
+
+def _played(ends: list[tuple[int, float, int]], transitions: Transitions | None) -> Played:
+    """Put the ends of episodes, (row, return, steps of the row until then), row by row."""
+    ends = sorted(ends, key=lambda end: (end[0], end[2]))
+    rows, returns, taken = (np.array(column) for column in zip(*ends, strict=True))
+    first = np.diff(rows, prepend=-1) != 0
+    lengths = np.where(first, taken, np.diff(taken, prepend=0))
+    return Played(returns, lengths, rows, transitions)
 
 
 def _by_member(steps: list[tuple[NDArray[np.generic], ...]]) -> Transitions:

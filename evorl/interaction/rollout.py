@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evorl.interaction.collector import Collected
-from evorl.interaction.episodes import Episodes
+from evorl.interaction.episodes import Episodes, Played
 from evorl.population import Population, Transitions
 from evorl.streams import Streams
 
@@ -81,33 +81,41 @@ class Rollout:
 
 
 def play_batch(
-    episodes: Episodes, members: Population, steps: int, streams: Streams, generation: int
+    episodes: Episodes, members: Population, steps: int, streams: Streams, generation: int, environments: int = 1
 ) -> tuple[Rollout, list[Finished]]:
     """Let every member play whole episodes with exploration until it has taken at least `steps` steps.
 
     Args:
-        episodes: plays and counts, as `train`.
+        episodes: plays and counts, as `train`; it has n * environments rows.
         members: n rows.
-        steps: of a member.
-        streams: `explore` of each row draws its actions, `episode` (generation, row, episode) are the starts.
+        steps: of a member, an equal share in each of its environments.
+        streams: of each environment, from the first member's first to the last one's last: `explore` draws the actions,
+            `episode`, (generation, environment, episode), are the starts.
         generation: the present one.
+        environments: of a member, which plays in them side by side.
 
     Returns:
-        The steps, and the returns of each round of episodes.
+        The steps, of a member those in its first environment first, and the returns in rounds, one a member in each.
     """
-    taken = np.zeros(len(members), np.int64)
-    rounds: list[Transitions] = []
-    ends: list[Tensor] = []
-    finished: list[Finished] = []
-    while (short := np.flatnonzero(taken < steps)).size:
-        rows = short.tolist()
-        seeds = [streams.episode_seed("episode", generation, row, len(rounds)) for row in rows]
-        played = episodes.play(members[rows], seeds, "train", streams.rows("explore", rows), keep=True)
-        kept = cast(Transitions, played.transitions)
-        taken[rows] += played.lengths
-        rounds.append(replace(kept, members=torch.from_numpy(short)[cast(Tensor, kept.members)]))
-        ends.append(torch.zeros(len(kept)))
-        ends[-1][played.lengths.cumsum() - 1] = 1
-        finished.append((rows, played.returns))
-    columns = {name: torch.cat([getattr(one, name) for one in rounds]) for name in vars(rounds[0])}
-    return Rollout.of_episodes(Transitions(**columns), torch.cat(ends), len(members)), finished
+    rows = np.arange(len(members)).repeat(environments).tolist()
+    begun, share = [0] * len(rows), -(-steps // environments)
+
+    def following(row: int, taken: int) -> int | None:
+        begun[row] += 1
+        return streams.episode_seed("episode", generation, row, begun[row]) if taken < share else None
+
+    seeds = [streams.episode_seed("episode", generation, row, 0) for row in range(len(rows))]
+    exploring = streams.rows("explore", range(len(rows)))
+    played = episodes.play(members[rows], seeds, "train", exploring, keep=True, following=following)
+    kept = cast(Transitions, played.transitions)
+    ended = torch.zeros(len(kept))
+    ended[played.lengths.cumsum() - 1] = 1
+    of_member = torch.tensor(rows)[cast(Tensor, kept.members)]
+    return Rollout.of_episodes(replace(kept, members=of_member), ended, len(members)), _in_rounds(played, environments)
+
+
+def _in_rounds(played: Played, environments: int) -> list[Finished]:
+    episode = np.arange(len(played.rows)) - np.searchsorted(played.rows, played.rows)
+    rounds = episode * environments + played.rows % environments
+    members = played.rows // environments
+    return [(members[rounds == one].tolist(), played.returns[rounds == one]) for one in np.unique(rounds)]

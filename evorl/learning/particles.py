@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 import tyro
 from torch import Tensor
 
+from evorl.errors import require_at_least
 from evorl.interaction import Rollout
 from evorl.learning.a2c import A2C, A2CConfig
 from evorl.learning.policy_gradient import PolicyGradient
@@ -21,6 +23,19 @@ from evorl.task import Task
 ParticleLearnerConfig = (
     Annotated[ReinforceConfig, tyro.conf.subcommand("reinforce")] | Annotated[A2CConfig, tyro.conf.subcommand("a2c")]
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticlesConfig(SteinConfig):
+    """How particles play and act on each other."""
+
+    environments: int = 1
+    """In which a particle plays its batch side by side, an equal share of the steps in each."""
+
+    def check(self) -> None:
+        """Raise ConfigError if a setting cannot work."""
+        super().check()
+        require_at_least("environments", self.environments, 1)
 
 
 def make_particle_learner(task: Task, policy: StochasticPolicy, config: ParticleLearnerConfig) -> A2C | Reinforce:

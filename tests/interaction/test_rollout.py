@@ -113,6 +113,27 @@ def test_every_member_plays_whole_episodes_until_it_has_the_steps() -> None:
     assert len({len(totals) for totals in returns}) > 1
 
 
+def test_a_batch_in_several_environments_is_that_of_as_many_members_with_equal_shares() -> None:
+    task = oracle(50, terminate_at=3, spread=4)
+    policy = small_policy(task, NOISE)
+    members = members_of(policy, 2)
+    ours, finished = play_batch(Episodes(GymnasiumEnvs(task, 6), policy, Ledger()), members, 31, Streams(7), 0, 3)
+    apart, alone = play_batch(
+        Episodes(GymnasiumEnvs(task, 6), policy, Ledger()), members[[0, 0, 0, 1, 1, 1]], 11, Streams(7), 0
+    )
+    for row in range(2):
+        kept = [apart.weights[3 * row + k].bool() for k in range(3)]
+        for name in ("observations", "actions", "rewards", "next_observations", "terminated"):
+            parts = [getattr(apart.transitions, name)[3 * row + k][kept[k]] for k in range(3)]
+            assert torch.equal(getattr(ours.transitions, name)[row][ours.weights[row].bool()], torch.cat(parts))
+        ends = torch.cat([apart.ended[3 * row + k][kept[k]] for k in range(3)])
+        assert torch.equal(ours.ended[row][ours.weights[row].bool()], ends)
+        totals = [total for rows, returns in finished for r, total in zip(rows, returns, strict=True) if r == row]
+        expected = [total for rows, returns in alone for r, total in zip(rows, returns, strict=True) if r // 3 == row]
+        assert totals == expected
+    assert all(len(set(rows)) == len(rows) for rows, _ in finished), "a member has one return in a round"
+
+
 def test_members_explore_and_play_the_same_alone() -> None:
     task = oracle(50, terminate_at=3, spread=4)
     policy = small_policy(task, NOISE)
