@@ -21,11 +21,11 @@ class Config(trials.Config):
     population_size: int = 4
     """Trials at a time; their steps add up."""
     trials: int = 16
-    """Trials in all, each of an equal share of the budget."""
+    """Trials in all, of equal length; what remains of the budget goes to the last batch."""
     sampler: Sampler = "tpe"
     """Optuna's tree-structured Parzen estimator or its Gaussian process."""
     startup_trials: int = 10
-    """Trials before the sampler proposes; they are drawn from the priors, as PBT's first members are."""
+    """Trials before the sampler proposes, to the end of a batch; they are drawn from the priors, as PBT's first are."""
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
@@ -35,12 +35,6 @@ class Config(trials.Config):
         if self.trials % self.population_size:
             n, got = self.population_size, self.trials
             raise ConfigError(f"trials must be a multiple of population_size = {n}, which run at a time, got {got}")
-        share = self.total_timesteps // self.trials
-        if self.interval > share:
-            got = self.interval
-            raise ConfigError(
-                f"interval must be at most {share}, total_timesteps / trials, the steps of one, got {got}"
-            )
 
 
 class BayesianSearch(trials.Trials[Config]):
@@ -56,13 +50,21 @@ class BayesianSearch(trials.Trials[Config]):
     def build(self) -> None:
         """No trial has ended yet."""
         super().build()
+        config, share = self.config, self.config.total_timesteps // self.config.trials
+        cost = config.interval + config.fresh_episodes * (self.task.time_limit or 0)
+        self.length = share // cost
+        steps = self.length * config.interval
+        if not self.length or not self.has_learned(steps):
+            needed = f"interval = {config.interval} with its fresh episodes, beyond the warm-up"
+            raise ConfigError(f"total_timesteps / trials must leave a trial at least one {needed}, got {share}")
+        self.require_returns(steps, "total_timesteps / trials, in whole intervals,")
         require_installed(self.name, "optuna", "optuna", "tune")
         self.told = {"places": torch.zeros(0, len(self.space)).double(), "fitness": torch.zeros(0).double()}
 
     def select(self, evaluated: Population) -> Population:
-        """When the batch has had its share of the budget, tell its results and begin the next."""
+        """When the trials of the batch have their length, tell their results and begin the next."""
         n, ended, total = len(evaluated), len(self.told["fitness"]), self.config.trials
-        if ended == total or self.ledger.spent * total < (ended + n) * self.config.total_timesteps:
+        if ended == total or int(evaluated.traits["age"][0]) < self.length:
             return evaluated
         self.end(evaluated, range(n))
         places = self.space.to_unit(self.space.values_of(evaluated.traits))
@@ -75,11 +77,9 @@ class BayesianSearch(trials.Trials[Config]):
         """Return the hyperparameters (n,) of the next trials, `ended` trials having ended."""
         rows = range(ended, ended + n)
         drawn = self.space.to_unit(self.space.sample(self.streams.rows("prior", rows)))
-        asked = [row - ended for row in rows if row >= self.config.startup_trials]
-        if asked:
+        if ended >= self.config.startup_trials:
             seed = self.streams.episode_seed("propose", ended)
-            told = self.told["places"], self.told["fitness"]
-            drawn[asked] = propose(self.space, *told, len(asked), self.config.sampler, seed)
+            drawn = propose(self.space, self.told["places"], self.told["fitness"], n, self.config.sampler, seed)
         return self.space.from_unit(drawn)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, ClassVar
 
 from evorl import tuned
 from evorl.errors import ConfigError, require_at_least
-from evorl.hyperparameters import SpaceForms, grid, traits_of
+from evorl.hyperparameters import SpaceForms, axes, grid, traits_of
 from evorl.population import Population
 
 _RATES = {"actor_learning_rate": "log:3e-5:3e-3", "critic_learning_rate": "log:3e-5:3e-3"}
@@ -31,9 +32,9 @@ class Config(tuned.Config):
         """Raise ConfigError if a setting cannot work."""
         super().check()
         require_at_least("points", self.points, 1)
-        values = grid(self.hyperparameters, self.points)
-        shape = " x ".join(f"{len(set(value.tolist()))} of {name}" for name, value in values.items())
-        size, got = len(next(iter(values.values()))), self.population_size
+        counts = axes(self.hyperparameters, self.points)
+        shape = " x ".join(f"{len(values)} of {name}" for name, values in counts.items())
+        size, got = prod(len(values) for values in counts.values()), self.population_size
         if got != size:
             raise ConfigError(f"population_size must be {size}, one for each point of the grid ({shape}), got {got}")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -39,6 +40,11 @@ class MFPBT(pbt.PBT[Config]):
     """Who evolves rarely is judged late and so not greedily; what is good migrates, but not its short-sighted h."""
 
     name = "mf-pbt"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: preset
+        for name, preset in pbt.PBT.presets.items()
+        if name != "frozen"  # migrants change h all the same
+    }
 
     def make_exploit(self) -> Exploit:
         """Return the exploit of sub-populations."""

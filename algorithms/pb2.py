@@ -12,7 +12,6 @@ from evorl.algorithms import pbt
 from evorl.errors import ConfigError, require_installed
 from evorl.evaluation import Report
 from evorl.hyperparameters import Categorical, Values
-from evorl.learning import A2CConfig
 from evorl.population import Population
 from evorl.task import Task
 from evorl.variation import BayesianExplore, Categories, Explore, explore_by
@@ -68,7 +67,8 @@ class PB2(pbt.PBT[ConfigT]):
     def make_explore(self) -> Explore:
         """Return what proposes h for who copied."""
         config = self.config
-        rounds = -(-config.total_timesteps // (config.population_size * config.interval))
+        episodes = config.fresh_episodes * (self.task.time_limit or 0)
+        rounds = -(-config.total_timesteps // (config.population_size * (config.interval + episodes)))
         self.bayesian = BayesianExplore(self.space, self.categories, config.interval, rounds, self.streams)
         if config.explore != GAUSSIAN_PROCESS:
             return super().make_explore()
@@ -91,7 +91,7 @@ class PB2(pbt.PBT[ConfigT]):
     def select(self, evaluated: Population) -> Population:
         """Remember what the interval improved, unless nobody learned in it; then exploit."""
         steps = (self.generation + 1) * self.config.interval
-        if isinstance(self.config.learner, A2CConfig) or steps > self.config.warmup_steps:
+        if self.has_learned(steps):
             self.bayesian.observe(evaluated, self.generation)
         return super().select(evaluated.with_traits(return_before=evaluated.fitness))
 

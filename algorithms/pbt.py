@@ -85,7 +85,7 @@ class PBT(tuned.TunedLearners[ConfigT]):
     def initialise(self) -> Population:
         """Fresh members with hyperparameters from the prior; `root` is the one that a member's weights descend from."""
         members = super().initialise()
-        return members.with_traits(**never_copied(len(members), self.config), root=members.id.clone())
+        return members.with_traits(**never_copied(members, self.config), root=members.id.clone())
 
     def vary(self, parents: Population) -> Population:
         """Who just copied explores."""
@@ -97,7 +97,8 @@ class PBT(tuned.TunedLearners[ConfigT]):
         """Who is ready and poor copies who is good; the best of before is the answer."""
         self.champion = evaluated[best_first(evaluated.fitness)[:1]]
         steps = (self.generation + 1) * self.config.interval
-        return self.follow(evaluated, self.toolbox.exploit(evaluated, ready(evaluated, steps, self.config)), steps)
+        may_copy = ready(evaluated, steps, self.config) & self.has_learned(steps)
+        return self.follow(evaluated, self.toolbox.exploit(evaluated, may_copy), steps)
 
     def follow(self, evaluated: Population, plan: Tensor, steps: int) -> Population:
         """Return the members after the copying of a plan (n,), the copies marked, and let their slots go along."""

@@ -12,7 +12,7 @@ from evorl.variation import Evolution, EvolutionConfig, Explore, explore_by
 
 @dataclass(frozen=True, kw_only=True)
 class Config(EvolutionConfig, pbt.Config):
-    """Settings of PBT-ES; `explore` and `perturb_factors` are read by nothing here."""
+    """Settings of PBT-ES; of `explore` only none is read here, and no `perturb_factors`."""
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
@@ -31,11 +31,13 @@ class PBTES(pbt.PBT[Config]):
     state = (*pbt.PBT.state, "evolution_step")
 
     def make_explore(self) -> Explore:
-        """Return the evolution step."""
+        """Return the evolution step, unless `explore` is none."""
         config = self.config
         self.evolution_step = Evolution(
             config, self.space, config.population_size, config.resample_probability, self.streams
         )
+        if config.explore == "none":
+            return super().make_explore()
         return explore_by(self.evolution_step.propose, config, self.streams)
 
 

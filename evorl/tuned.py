@@ -13,7 +13,7 @@ from evorl import learners
 from evorl.errors import ConfigError, require_at_least
 from evorl.evaluation import Report
 from evorl.hyperparameters import Space, SpaceForms, space_for, traits_of
-from evorl.learning import TD3Config
+from evorl.learning import WINDOW, A2CConfig, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
 from evorl.selection import best_first
@@ -46,6 +46,9 @@ class Config(learners.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least("window", self.window, 1)
+        if self.window > WINDOW and not self.fresh_episodes:
+            kept = f"the returns in training that are kept, got {self.window}"
+            raise ConfigError(f"window must be at most {WINDOW}, {kept}; or take fitness fresh")
 
     @property
     def hyperparameters(self) -> Space:
@@ -77,6 +80,11 @@ class TunedLearners(learners.Learners[ConfigT]):
         self.space = self.config.hyperparameters
         if self.task.has_environment:  # else an algorithm's own `learn` is free to read what it likes
             self.space.require_tunable(self.training.tunable, vars(self.config.learner))
+
+    def has_learned(self, steps: int) -> bool:
+        """Whether a member that has taken `steps` steps has learned: until then all returns are of random actions."""
+        off_policy = self.task.has_environment and not isinstance(self.config.learner, A2CConfig)
+        return not off_policy or steps > self.config.warmup_steps
 
     def require_returns(self, steps: int, setting: str) -> None:
         """Raise ConfigError if `steps` of a member, of which `setting` is the length, may be too few for its fitness.

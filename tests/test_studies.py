@@ -14,6 +14,7 @@ from evorl.running.settings import differences, to_plain
 
 RESULTS = Path(__file__).parent.parent / "docs/results"
 STUDIES = {"p3s_td3": (10, 10, 100_000), "svpg": (4, 5, 20_000_000), "pbt": (3, 20, 400_000)}
+STUDIES |= {"pb2": (5, 20, 400_000), "hyperparameters": (4, 10, 400_000)}
 
 
 def commands(study: str) -> list[list[str]]:
@@ -70,7 +71,7 @@ def test_the_arms_of_p3s_td3_differ_as_the_page_says() -> None:
 def test_the_arms_of_svpg_differ_as_the_page_says() -> None:
     base, *controls = configs("svpg")
     changed = [{c.partition(":")[0] for c in differences(to_plain(base[1]), to_plain(arm))} for _, arm in controls]
-    joint = {"preset", "population_size", "learner.rollout_length"}
+    joint = {"preset", "population_size", "environments", "learner.rollout_length"}
     assert changed == [{"preset", "sharing", "repulsion"}, joint, {"preset", "repulsion"}]
 
 

@@ -1,7 +1,7 @@
 """Hyperparameters that members have each for themselves: kinds, spaces, spaces to begin with, and schedules."""
 
 from evorl.hyperparameters.defaults import DEFAULTS, space_for
-from evorl.hyperparameters.grid import grid
+from evorl.hyperparameters.grid import axes, grid
 from evorl.hyperparameters.kinds import Categorical, Factors, Float, Int, Kind, Ordinal
 from evorl.hyperparameters.optuna_trials import Rung, Sampler, propose, stopped
 from evorl.hyperparameters.schedule import Fixed, Schedule, ScheduleFile
@@ -23,6 +23,7 @@ __all__ = [
     "Space",
     "SpaceForms",
     "Values",
+    "axes",
     "grid",
     "parse_space",
     "propose",

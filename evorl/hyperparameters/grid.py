@@ -19,8 +19,13 @@ def grid(space: Space, points: int) -> dict[str, Tensor]:
         points: values of each number, evenly spaced on its scale, bounds included; 1 is the middle. Whole numbers that
             would come twice come once.
     """
-    combined = list(itertools.product(*(_values(kind, points) for kind in space.values())))
+    combined = list(itertools.product(*axes(space, points).values()))
     return dict(zip(space, torch.tensor(combined, dtype=torch.float64).unbind(1), strict=True))
+
+
+def axes(space: Space, points: int) -> dict[str, list[float]]:
+    """Return the values of each hyperparameter of which `grid` makes every combination."""
+    return {name: _values(kind, points) for name, kind in space.items()}
 
 
 def _values(kind: Kind, points: int) -> list[float]:

@@ -15,7 +15,7 @@ from evorl.learning.choice import (
 )
 from evorl.learning.ddpg import DDPG, DDPGConfig
 from evorl.learning.guidance import Guidance, GuidanceConfig, mean_distances, new_distances
-from evorl.learning.off_policy import ActingConfig, OffPolicy, new_records, push_returns_
+from evorl.learning.off_policy import WINDOW, ActingConfig, OffPolicy, new_records, push_returns_
 from evorl.learning.on_policy import OnPolicy
 from evorl.learning.policy_gradient import PolicyBatch, PolicyGradient, PolicyGradientConfig
 from evorl.learning.ppo import PPO, PPOConfig
@@ -31,6 +31,7 @@ __all__ = [
     "PPO",
     "SAC",
     "TD3",
+    "WINDOW",
     "A2CConfig",
     "ActingConfig",
     "ActorCritic",

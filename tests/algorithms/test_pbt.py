@@ -257,3 +257,20 @@ def test_usual_spaces_are_used_if_none_is_given() -> None:
     ddpg = DDPGConfig(batch_size=4)
     assert set(PBT(config(space={}, learner=ddpg)).space) == {"actor_learning_rate", "critic_learning_rate", "discount"}
     assert config(learner=PPOConfig(rollout_length=12, minibatches=2), space={}).fresh_episodes == 3
+
+
+def test_nobody_copies_before_anybody_has_learned() -> None:
+    """Until the warm-up is over all returns are of random actions, and say nothing of a member's h."""
+    run = PBT(config(4, warmup_steps=2 * INTERVAL, **ALL))
+    copies = []
+    for _ in range(4):
+        run.step()
+        copies.append(int(run.population.traits["copied"].sum()))
+    assert copies[:2] == [0, 0]
+    assert sum(copies[2:]) > 0
+
+
+def test_a_window_of_more_returns_than_are_kept_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^window must be at most 10, the returns in training that are kept, got 11"):
+        config(window=11)
+    assert config(window=11, fitness="fresh").fresh_episodes == 11

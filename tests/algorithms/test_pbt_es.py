@@ -99,3 +99,15 @@ def test_settings_that_cannot_work_are_refused_before_anything_runs() -> None:
         config(mutation_std=-1)
     with pytest.raises(ConfigError, match="perturb_factors must lie below 1 and above 1"):
         config(perturb_factors=(1.0, 2.0))
+
+
+def test_the_frozen_preset_never_changes_hyperparameters() -> None:
+    run = PBTES(config(explore="none", bottom_fraction=0.5, donor_fraction=0.5))
+    drawn = {name: set(run.population.traits[f"h.{name}"].tolist()) for name in SPACE}
+    copies = 0
+    for _ in range(4):
+        run.step()
+        copies += int(run.population.traits["copied"].sum())
+        assert all(set(run.population.traits[f"h.{name}"].tolist()) <= drawn[name] for name in SPACE)
+    assert copies
+    assert PBTES.preset("frozen", env_id="Pendulum-v1").explore == "none"

@@ -78,7 +78,7 @@ def h(members: Population) -> torch.Tensor:
         (RandomSearch, random_config()),
         (GridSearch, grid_config()),
         (BayesianSearch, bayesian_config(total_timesteps=8 * 12)),
-        (BayesianSearch, bayesian_config(total_timesteps=8 * 12, startup_trials=2, fitness="fresh", window=1)),
+        (BayesianSearch, bayesian_config(total_timesteps=8 * 16, startup_trials=2, fitness="fresh", window=1)),
         (SuccessiveHalving, halving_config()),
         (SuccessiveHalving, halving_config(2, exploration="ornstein_uhlenbeck", fitness="fresh", window=1)),
         (
@@ -250,7 +250,6 @@ def test_at_a_rung_only_the_best_of_those_that_came_go_on() -> None:
         (grid_config, {"population_size": 5}, r"population_size must be 4, one for each point .*\(2 of actor_.*got 5"),
         (grid_config, {"points": 0}, "points must be at least 1, got 0"),
         (bayesian_config, {"trials": 7}, "trials must be a multiple of population_size = 2, .* got 7"),
-        (bayesian_config, {"interval": 25}, "interval must be at most 24, total_timesteps / trials, .* got 25"),
         (bayesian_config, {"sampler": "cma"}, "sampler must be one of tpe, gp, got 'cma'"),
         (bayesian_config, {"startup_trials": 0}, "startup_trials must be at least 1, got 0"),
         (halving_config, {"reduction_factor": 1}, "reduction_factor must be at least 2, got 1"),
@@ -262,6 +261,31 @@ def test_settings_that_cannot_work_are_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         make(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"interval": 25}, r"total_timesteps / trials must leave a trial at least one interval = 25 .* got 24"),
+        ({"warmup_steps": 24}, r"total_timesteps / trials must leave .* beyond the warm-up, got 24"),
+        ({"fitness": "fresh", "window": 4}, r"total_timesteps / trials must leave .* fresh episodes, .* got 24"),
+        ({"window": 7}, r"total_timesteps / trials, in whole intervals, must be at least 28, window = 7 episodes"),
+    ],
+)
+def test_trials_too_short_to_be_judged_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        BayesianSearch.check(bayesian_config(**settings))
+
+
+def test_trials_are_of_equal_length_where_the_budget_does_not_divide() -> None:
+    run = BayesianSearch(bayesian_config(fitness="fresh", window=1, total_timesteps=8 * 40))
+    lengths = []
+    while not run.finished:
+        told = len(run.told["fitness"])
+        (evaluated,) = turns(run, 1)
+        if len(run.told["fitness"]) > told:
+            lengths += evaluated.traits["age"].tolist()
+    assert lengths == [2] * 8, "two intervals of 12 steps and an episode of 4 fit into 40 steps"
 
 
 @pytest.mark.parametrize("algorithm", [(BayesianSearch, bayesian_config()), (SuccessiveHalving, halving_config())])

@@ -93,7 +93,7 @@ def test_spaces(
         (["successive-halving", *TASK, "--interval", "400"], "first_rung * interval must be at least 1000, window = 5"),
         (
             ["bayesian-search", *TASK, "--total-timesteps", "7999"],
-            "interval must be at most 999, total_timesteps / trials, the steps of one, got 1000",
+            "total_timesteps / trials must leave a trial at least one interval = 1000 with its fresh",
         ),
         (["bayesian-search", *TASK, "--trials", "6"], "trials must be a multiple of population_size = 4"),
     ],
