@@ -49,7 +49,9 @@ def _actions(env_id: str, actions: gymnasium.Space[Any]) -> tuple[tuple[float, .
         return (float(first),), (float(first + choices - 1),), choices
     if not isinstance(actions, gymnasium.spaces.Box):
         raise ConfigError(f"env_id must name a task with Box or Discrete actions, got {env_id} with {actions}")
-    if not actions.is_bounded():
+    with np.errstate(over="ignore"):
+        ranges = np.float32(actions.high) - np.float32(actions.low)
+    if not np.isfinite(ranges).all():
         raise ConfigError(f"env_id must name a task with bounded actions, got {env_id} with {actions}")
     return tuple(map(float, actions.low.ravel())), tuple(map(float, actions.high.ravel())), None
 

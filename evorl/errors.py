@@ -62,6 +62,14 @@ def require_choices(settings: Any) -> None:
             raise ConfigError(f"{name} must be one of {', '.join(words)}, got {value!r}{nearest(str(value), words)}")
 
 
+def require_integers(settings: Any) -> None:
+    """Raise ConfigError unless every field of a dataclass that is to be an integer is one."""
+    for name, hint in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if hint is int and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ConfigError(f"{name} must be an integer, got {value!r}")
+
+
 def require_between(name: str, value: float, low: float, high: float) -> None:
     """Raise ConfigError unless `low <= value <= high`."""
     if not low <= value <= high:

@@ -63,6 +63,7 @@ class Config(ActingConfig, template.Config):
             return
         if isinstance(self.learner, DDPGConfig):  # whose minibatches hold no transition twice
             require_at_least("warmup_steps", self.warmup_steps, self.learner.batch_size)
+            require_at_least("replay_size", self.replay_size, self.learner.batch_size)
         least, got = self.population_size * self.warmup_steps + 1, self.total_timesteps
         if got < least:
             raise ConfigError(f"total_timesteps must be at least {least}, beyond every member's warm-up, got {got}")

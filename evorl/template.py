@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from evorl.budget import Ledger
 from evorl.envs import MemberEnvs, describe, make
-from evorl.errors import ConfigError, nearest, require_at_least, require_choices
+from evorl.errors import ConfigError, nearest, require_at_least, require_choices, require_integers
 from evorl.evaluation import Report, describe_evaluated, evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
 from evorl.policies import NetworkConfig, Policy, deterministic_policy
@@ -56,6 +56,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_choices(self)
+        require_integers(self)
         require_at_least("seed", self.seed, 0)
         require_at_least("total_timesteps", self.total_timesteps, 1)
         require_at_least("population_size", self.population_size, 1)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from evorl.algorithms.cem import CEM
 from evorl.errors import (
     ConfigError,
     EnvironmentFault,
@@ -16,6 +17,7 @@ from evorl.errors import (
     require_between,
     require_installed,
 )
+from evorl.learning import TD3Config
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,10 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it() -> None:
     require_installed("pb2", "math", "mathematics", "numbers")
     with pytest.raises(ConfigError, match=r"^pb2 needs mathematics; pip install 'evorl-torch\[numbers\]'$"):
         require_installed("pb2", "no_such_module", "mathematics", "numbers")
+
+
+def test_an_integer_is_an_integer() -> None:
+    with pytest.raises(ConfigError, match=r"^total_timesteps must be an integer, got 100000\.0$"):
+        CEM.preset("quick", env_id="Pendulum-v1", total_timesteps=1e5)
+    with pytest.raises(ConfigError, match=r"^batch_size must be an integer, got 128\.0$"):
+        TD3Config(batch_size=128.0)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from evorl.analysis.reading import TESTED, Curve, Group, changes, learner_of, read_runs
 from evorl.analysis.statistics import Difference, Estimate, Reference, area, equivalence, holm, iqm, welch
+from evorl.errors import RunFolderError
 
 #: What a seed is scored by: its last test, or the area under its curve over the common steps.
 Outcome = Literal["final", "area"]
@@ -216,11 +217,23 @@ def compare(
         of_task = [group for group in groups if group.task == task]
         curves = [curve for group in of_task for curve in group.curves]
         reached = min(min(curve.budget, int(curve.steps[-1])) for curve in curves)
+        _require_tests(curves, reached)
         ended = all(curve.budget == reached for curve in curves)
         scores = ([_score(curve, reached, ended, outcome) for curve in group.curves] for group in of_task)
         found = (_row(*pair, reached, ended, reference, margin) for pair in zip(of_task, scores, strict=True))
         rows += sorted(found, key=lambda row: -row.mean)
     return Comparison(tuple(rows), tuple(left_out), outcome, column)
+
+
+def _require_tests(curves: list[Curve], reached: int) -> None:
+    for curve in curves:
+        if curve.steps[0] > reached:
+            shortest = min(curves, key=lambda one: min(one.budget, int(one.steps[-1])))
+            tested = f"{curve.folder} was first tested at {curve.steps[0]:,.0f} steps"
+            raise RunFolderError(
+                f"runs of a task must have tests in common, got {shortest.folder}, which ends at "
+                f"{reached:,}, and {tested}"
+            )
 
 
 def _score(curve: Curve, steps: int, ended: bool, outcome: Outcome) -> float:

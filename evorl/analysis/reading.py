@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import typing
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evorl.errors import RunFolderError
+from evorl.errors import ConfigError, RunFolderError
 from evorl.running import registry
 from evorl.running.folder import RunFolder
 from evorl.running.settings import KIND, differences, to_plain
+from evorl.template import EvoRL
 
 #: Settings in which the seeds of one group may differ.
 FREE = ("seed", "total_timesteps")
@@ -134,8 +136,9 @@ def read_curve(folder: RunFolder, column: str = TESTED) -> Curve | None:
 
 def changes(curve: Curve) -> list[str]:
     """Return the settings of a run, `name: preset's -> its own`, that are not those of the preset it is named after."""
-    config = curve.settings["config"]
-    algorithm = registry.from_path(curve.settings["algorithm"], curve.settings["imports"])
+    config, algorithm = curve.settings["config"], _algorithm(curve)
+    if algorithm is None:
+        return ["?"]
     preset = to_plain(algorithm.preset(config["preset"], env_id=config["env_id"]))
     of_the_task = (*FREE, "env_kwargs", "delayed_reward", "backend", "device")
     ours, theirs = ({name: v for name, v in plain.items() if name not in of_the_task} for plain in (preset, config))
@@ -152,10 +155,21 @@ def learner_of(curve: Curve) -> str:
     settings = curve.settings["config"].get("learner")
     if settings is None:
         return "none"
-    algorithm = registry.from_path(curve.settings["algorithm"], curve.settings["imports"])
-    only: Any = typing.get_type_hints(algorithm.config_type)["learner"]  # a choice of several has stored its kind
-    kind = settings.get(KIND, getattr(only, "__name__", ""))
+    kind = settings.get(KIND)
+    if kind is None:  # a choice of several has stored its kind; this one has no choice
+        algorithm = _algorithm(curve)
+        only: Any = typing.get_type_hints(algorithm.config_type)["learner"] if algorithm else None
+        kind = getattr(only, "__name__", "?")
     return str(kind).removesuffix("Config")
+
+
+def _algorithm(curve: Curve) -> type[EvoRL[Any]] | None:
+    """Return the class of a run; None, and a warning, where it cannot be imported, as that of a script cannot."""
+    try:
+        return registry.from_path(curve.settings["algorithm"], curve.settings["imports"])
+    except ConfigError as error:
+        warnings.warn(f"settings of {curve.folder} are not compared with a preset's: {error}", stacklevel=2)
+        return None
 
 
 def _known(settings: dict[str, Any], recorded: dict[str, Any]) -> dict[str, Any]:

@@ -73,11 +73,11 @@ class Failed(EvorlError):
 
 def _job(asked: Sweep, further: list[str], seed: int, env_id: str, algorithm: str) -> Job:
     preset = asked.preset or ("common" if len(asked.algorithms) > 1 else "published")
-    flags = ["--env-id", env_id, "--seed", str(seed), "--preset", preset, "--runs", asked.runs, "--tag", asked.tag]
+    imports = ["--import", *asked.import_] if asked.import_ else []  # in front: a choice of learner may follow
+    flags = [*imports, "--env-id", env_id, "--seed", str(seed), "--preset", preset]
+    flags += ["--runs", asked.runs, "--tag", asked.tag]
     if asked.total_timesteps is not None:
         flags += ["--total-timesteps", str(asked.total_timesteps)]
-    if asked.import_:
-        flags += ["--import", *asked.import_]
     flags += further
     found, config, running, _ = settle([algorithm, *flags])
     found.check(config)

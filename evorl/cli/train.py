@@ -64,7 +64,10 @@ def settle(words: Sequence[str]) -> tuple[type[EvoRL[Any]], Any, Running, Option
     early = _early(flags)
     stored = RunFolder(early.resume).read_config() if early.resume else None
     imports = early.imports or (stored["imports"] if stored else [])
-    algorithm = registry.find(name, imports)
+    if stored is not None and stored["name"] == name:
+        algorithm = registry.from_path(stored["algorithm"], imports)
+    else:
+        algorithm = registry.find(name, imports)
     config, running = _defaults(algorithm, early.preset, stored)
     options = Options(import_=tuple(imports))
     unprefixed = tyro.conf.arg(name="")

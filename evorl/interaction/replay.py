@@ -44,6 +44,11 @@ class Replay:
         """Transitions in each ring."""
         return [min(added, self.capacity) for added in self._added]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the storage lives."""
+        return self._records.device
+
     def add(self, transitions: Transitions) -> None:
         """Store transitions, each in the ring of its member, or all in the one ring.
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evorl.errors import require_above, require_at_least, require_between, require_choices
+from evorl.errors import require_above, require_at_least, require_between, require_choices, require_integers
 from evorl.interaction import Replay
 from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
 from evorl.policies import Ensemble, Network, Precision, in_precision, normalise
@@ -51,6 +51,7 @@ class LearnerConfig:
 
     def __post_init__(self) -> None:
         require_choices(self)
+        require_integers(self)
         require_at_least("batch_size", self.batch_size, 1)
         require_at_least("policy_delay", self.policy_delay, 1)
         require_above("actor_learning_rate", self.actor_learning_rate, 0)

@@ -39,7 +39,7 @@ class SharedCritic:
 
     def init(self) -> dict[str, Tensor]:
         """Return a new critic, one row: network, target and moments."""
-        critic = self.learner.critic.init(self.streams.rows("critic", [0]))
+        critic = self.learner.critic.init(self.streams.rows("critic", [0])).to(self.replay.device)
         return {"critic": critic, "target_critic": critic.clone(), **adam_state("critic", critic)}
 
     def train(self, actors: Tensor, critic: State, updates: int) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:

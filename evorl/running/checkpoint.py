@@ -26,8 +26,12 @@ def save(path: Path, content: dict[str, Any]) -> None:
     sync_folder(path.parent)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, device: str | None = "cpu") -> dict[str, Any]:
     """Return what `save` wrote, with the records of the journals in their places.
+
+    Args:
+        path: the file.
+        device: where its tensors go; None for where they were.
 
     Raises:
         RunFolderError: the file or one of its journals' is missing, cut or altered, or it is of another format, or
@@ -38,7 +42,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums, so a flipped bit would pass
             damaged = archive.testzip()
-        content: dict[str, Any] = {} if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = {} if damaged else torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunFolderError(f"{path} is cut or altered, or holds more than tensors and plain values") from error
     except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -105,21 +106,27 @@ class RunFolder:
         """
         made = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            with self.lock_file.open("w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    raise RunFolderError(f"{self.path} is being written by another process") from error
+        with self.lock_file.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.samestat(os.fstat(lock.fileno()), self.lock_file.stat()):
+                    raise FileNotFoundError(self.lock_file)  # whoever held it has just taken it away
+            except OSError as error:
+                raise RunFolderError(f"{self.path} is being written by another process") from error
+            try:
                 yield
-        finally:
-            if made and not self.config.exists():
-                shutil.rmtree(self.path)
-                for parent in list(self.path.parents)[:3]:
-                    if not any(parent.iterdir()):
-                        parent.rmdir()
-            else:
-                self.lock_file.unlink(missing_ok=True)
+            finally:
+                self._leave(made)
+
+    def _leave(self, made: bool) -> None:
+        """Take away the lock, which is held, and with it a folder that was made for nothing."""
+        if not made or self.config.exists():
+            self.lock_file.unlink(missing_ok=True)
+            return
+        shutil.rmtree(self.path)
+        for parent in list(self.path.parents)[:3]:
+            if not any(parent.iterdir()):
+                parent.rmdir()
 
     def require_free(self, overwrite: bool) -> None:
         """Raise RunFolderError if a run is there already and `overwrite` is not set."""
@@ -134,12 +141,12 @@ class RunFolder:
         Raises:
             RunFolderError: a run is there already and `overwrite` is not set.
         """
-        if self.config.exists():
-            self.require_free(overwrite)
-            for path in self.path.iterdir():
-                if path != self.lock_file:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.require_free(overwrite)
         self.path.mkdir(parents=True, exist_ok=True)
+        # Cut at any moment, this leaves no answer without its config: the first says "finished", the last "a run".
+        others = set(self.path.iterdir()) - {self.answer, self.config, self.lock_file}
+        for path in (self.answer, *others, self.config):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         write_json(self.versions, {**versions(), "exact": True})
         write_json(self.config, {"format": FORMATS[self.config.name], **stored})
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from evorl.hyperparameters.spaces import PREFIX
 from evorl.population import NO_PARENT, Population
-from evorl.running.sinks import Sink, TensorBoard
+from evorl.running.sinks import Sink, TensorBoard, open_at
 
 #: Name of the family tree in TensorBoard.
 TAG = "population/lineage"
@@ -34,9 +35,7 @@ class Lineage(Sink):
         self.path, self._tensorboard = path, tensorboard
         self._file: TextIO | None = None
         if cut:
-            self._file = path.open("r+")
-            self._file.truncate(cut)
-            self._file.seek(cut)
+            self._file = open_at(path, cut)
         else:
             path.unlink(missing_ok=True)
 
@@ -53,6 +52,7 @@ class Lineage(Sink):
         """Bring everything to the disk; the length of the file is then the place to cut at."""
         if self._file is not None:
             self._file.flush()
+            os.fsync(self._file.fileno())
 
     def finish(self) -> None:
         """Draw the family tree."""

@@ -7,6 +7,7 @@ the same tags every time. What depends on the clock is named `time/...`.
 from __future__ import annotations
 
 import csv
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import numpy as np
 from tqdm import tqdm
 
+from evorl.errors import RunFolderError
 from evorl.evaluation import Report
 from evorl.population import Population
 from evorl.template import EvoRL
@@ -73,11 +75,9 @@ class Csv(Sink):
     """
 
     def __init__(self, path: Path, cut: int = 0) -> None:
-        self._tags = _header(path) if cut else None
         self._waiting: list[Report] = []
-        self._file = path.open("r+" if cut else "w", newline="")
-        self._file.truncate(cut)
-        self._file.seek(cut)
+        self._file = open_at(path, cut) if cut else path.open("w", newline="")
+        self._tags = _header(path) if cut else None
 
     def write(self, record: Report) -> None:
         """Append a row; the first one, from before the first generation, waits for the tags of the second."""
@@ -101,12 +101,28 @@ class Csv(Sink):
     def flush(self) -> None:
         """Bring everything to the disk; the length of the file is then the place to cut at."""
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write what waits, and close the file."""
         if self._waiting:
             self._append(self._waiting)
         self._file.close()
+
+
+def open_at(path: Path, cut: int) -> TextIO:
+    """Open a file of a cut run where its checkpoint knows it to end; what was written after that goes.
+
+    Raises:
+        RunFolderError: it is shorter than that, or missing.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if size < cut:
+        raise RunFolderError(f"{path} must hold the {cut} bytes that the checkpoint knows of, got {size}")
+    file = path.open("r+", newline="")
+    file.truncate(cut)
+    file.seek(cut)
+    return file
 
 
 def _header(path: Path) -> list[str]:

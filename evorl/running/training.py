@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from evorl.errors import RunFolderError
+from evorl.errors import ConfigError, RunFolderError
 from evorl.running import checkpoint, registry
-from evorl.running.folder import RunFolder, folder_name, library_versions, write_json
+from evorl.running.folder import RunFolder, folder_name, library_versions, versions, write_json
 from evorl.running.memory import keep_freed_memory
 from evorl.running.run import Result, Run, Running
 from evorl.running.settings import differences, from_plain, to_plain
@@ -49,6 +49,9 @@ def train(
     """
     running = running or Running()
     algorithm = algorithm or registry.of_config(config)
+    if type(config) is not algorithm.config_type:
+        needed, got = algorithm.config_type.__qualname__, type(config)
+        raise ConfigError(f"config must be the {needed} of {algorithm.name}, got {got.__module__}.{got.__qualname__}")
     name = folder_name(config, algorithm.name, running.tag)
     folder = RunFolder(Path(running.runs) / name)
     stored = {
@@ -68,6 +71,9 @@ def train(
     with folder.held():
         folder.require_free(overwrite)
         run = algorithm(config)
+        if run.task.has_environment and run.task.time_limit is None:
+            remedy = "--env-kwargs max_episode_steps=N sets one"
+            print(f"{config.env_id} has no time limit, and an episode may never end; {remedy}", file=sys.stderr)
         folder.create(stored, overwrite)
         return Run(run, running, folder, stored, began, sinks=sinks).go()
 
@@ -97,7 +103,7 @@ def resume(
         raise RunFolderError(f"--resume must find the settings it is given, got {'; '.join(found)}")
     if folder.finished:
         raise RunFolderError(f"run must be unfinished to be resumed, got {folder.path}, which is finished")
-    content = checkpoint.read(folder.checkpoint)
+    content = checkpoint.read(folder.checkpoint, device=None)
     if found := differences(content["stored"], stored):
         raise RunFolderError(f"{folder.checkpoint} must be of the same run as config.json, got {'; '.join(found)}")
     if found := differences(content["versions"], library_versions()):
@@ -112,10 +118,17 @@ def resume(
     began = time.monotonic()
     with folder.held():
         restored = algorithm(config, content["state"])
-        if not restored.exact:
-            write_json(folder.versions, {**json.loads(folder.versions.read_text()), "exact": False})
-            told = f"{config.env_id} does not repeat itself; new episodes begin, and the run is marked exact: false"
-            print(f"{folder.path}: {told}", file=sys.stderr)
+        _mark(folder, None if restored.exact else f"{config.env_id} does not repeat itself; new episodes begin")
         for sink in sinks:
             sink.rewind(restored.generation)
         return Run(restored, running, folder, stored, began, content, sinks).go()
+
+
+def _mark(folder: RunFolder, inexact: str | None) -> None:
+    """Say, and note in the folder, if a resumed run is not what the uncut one would have been, and why."""
+    begun, commit = json.loads(folder.versions.read_text()), versions()["commit"]
+    if inexact is None and commit != begun["commit"]:
+        inexact = f"it began with commit {begun['commit']} and goes on with {commit}"
+    if inexact is not None:
+        write_json(folder.versions, {**begun, "exact": False})
+        print(f"{folder.path}: {inexact}, and the run is marked exact: false", file=sys.stderr)

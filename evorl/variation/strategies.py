@@ -26,6 +26,10 @@ class StrategyConfig(GaussianConfig):
     """Whether samples of the last generation that the Gaussian might have drawn again are kept with their fitness."""
 
 
+#: Parameters up to which all covariances are adapted: their square is decomposed in every generation.
+MOST_FULL = 3_000
+
+
 def make_strategy(centroid: NDArray[Any], population_size: int, streams: Streams, config: StrategyConfig) -> Strategy:
     """Return the Gaussian of `config` about a first mean (d,), which draws from the stream `vary`.
 
@@ -35,6 +39,10 @@ def make_strategy(centroid: NDArray[Any], population_size: int, streams: Streams
     if config.covariance == "full":
         if config.importance_mixing:
             raise ConfigError("covariance must be diagonal for importance_mixing, got 'full'")
+        if len(centroid) > MOST_FULL:
+            raise ConfigError(
+                f"covariance must be diagonal for a policy of more than {MOST_FULL:,} parameters, got {len(centroid):,}"
+            )
         return FullGaussian(centroid, population_size, streams, config.variance_init)
     if config.importance_mixing:
         return MixingGaussian(centroid, population_size, streams, config)

@@ -263,3 +263,19 @@ def test_a_margin_without_a_reference_is_refused(tmp_path: Path, capsys: pytest.
         cli.main(["compare", str(tmp_path), "--margin", "3"])
     assert ended.value.code == 2
     assert "--reference and --margin must be given together" in capsys.readouterr().err
+
+
+def test_runs_without_a_test_in_common_are_refused(tmp_path: Path) -> None:
+    make_run(tmp_path, "short", 0, [(0, 0), (100, 5)], 5, 100)
+    make_run(tmp_path, "late", 0, [(200, 1), (400, 2)], 2, 400)
+    line = r"short/s0, which ends at 100, and .*late/s0 was first tested at 200 steps"
+    with pytest.raises(RunFolderError, match=line):
+        compare([tmp_path])
+
+
+def test_a_run_of_a_class_that_cannot_be_imported_is_compared_all_the_same(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 5, 100)
+    stored = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**stored, "algorithm": "__main__:HillClimber"}))
+    with pytest.warns(UserWarning, match="are not compared with a preset's"):
+        assert "?" in compare([tmp_path]).table()

@@ -57,3 +57,30 @@ def test_a_run_cut_in_its_first_test_goes_on_from_the_beginning(
             evorl.train(CONFIG, running(tmp_path / "cut"))
     resumed = evorl.resume(tmp_path / "cut" / "evorl-Quadratic-v0" / "cem" / "s0")
     assert resumed.final_return == evorl.train(CONFIG, running(tmp_path / "whole")).final_return
+
+
+def test_who_is_refused_leaves_the_lock_to_who_holds_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "evorl-Quadratic-v0" / "cem" / "s0")
+    with folder.held():
+        for _ in range(2):
+            with pytest.raises(RunFolderError, match="is being written by another process"):
+                evorl.train(CONFIG, running(tmp_path), overwrite=True)
+            assert folder.lock_file.exists()
+
+
+def test_an_overwriting_that_is_cut_never_leaves_the_old_answer_without_its_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(evorl.train(CONFIG, running(tmp_path)).folder)
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def cut(self: Path, missing_ok: bool = False) -> None:
+        if self.parent == folder.path and not self.name.endswith((".lock", ".tmp")):
+            removed.append(self.name)
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", cut)
+    evorl.train(CONFIG, running(tmp_path), overwrite=True)
+    assert removed[0] == "answer.pt"
+    assert {"progress.csv", "state.pt", "versions.json"} <= set(removed[: removed.index("config.json")])

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.summary.writer import event_file_writer
 
+from evorl.errors import RunFolderError
 from evorl.running.sinks import SHOWN_MEMBERS, Csv, Progress, Sink, TensorBoard
 from evorl.template import EvoRL
 
@@ -267,3 +268,13 @@ def test_what_is_not_known_is_not_shown() -> None:
     sink.close()
     assert "test=3.0" in stream.getvalue()
     assert "nan" not in stream.getvalue()
+
+
+def test_a_file_shorter_than_its_checkpoint_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "progress.csv"
+    with pytest.raises(RunFolderError, match=r"must hold the 9 bytes that the checkpoint knows of, got 0"):
+        Csv(path, cut=9)
+    path.write_text("steps")
+    with pytest.raises(RunFolderError, match=r"must hold the 9 bytes that the checkpoint knows of, got 5"):
+        Csv(path, cut=9)
+    assert path.read_text() == "steps"

@@ -476,3 +476,26 @@ def test_the_modules_of_a_run_are_imported_again_when_it_is_resumed(
     assert read(folder)["imports"] == ["support", "still_standing"]
     assert evorl.resume(folder).steps == 50
     assert isinstance(evorl.load(folder).member, Population)
+
+
+def test_settings_of_another_algorithm_are_refused(tmp_path: Path) -> None:
+    line = r"^config must be the Config of cem, got evorl\.algorithms\.td3\.Config$"
+    with pytest.raises(ConfigError, match=line):
+        evorl.train(TD3, running(tmp_path), algorithm=cem.CEM)
+    assert not any(tmp_path.iterdir())
+
+
+def test_going_on_with_other_code_is_said_and_marked(interrupted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    versions = json.loads((interrupted / "versions.json").read_text())
+    (interrupted / "versions.json").write_text(json.dumps({**versions, "commit": "0123456789ab"}))
+    evorl.resume(interrupted)
+    assert "it began with commit 0123456789ab and goes on with" in capsys.readouterr().err
+    assert json.loads((interrupted / "versions.json").read_text())["exact"] is False
+
+
+def test_a_task_without_a_time_limit_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    endless = cem.Config(
+        env_id=ORACLE, env_kwargs={"terminate_at": 3}, total_timesteps=40, population_size=4, network=TINY
+    )
+    evorl.train(endless, running(tmp_path))
+    assert f"{ORACLE} has no time limit, and an episode may never end; --env-kwargs" in capsys.readouterr().err

@@ -71,3 +71,8 @@ def test_it_drives_cem_to_the_optimum_of_the_quadratic_and_keeps_the_contract() 
 def test_a_population_of_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="population_size must be at least 2, got 1"):
         FullGaussian(np.zeros(D), 1, Streams(0))
+
+
+def test_all_covariances_of_a_large_policy_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^covariance must be diagonal for a policy of more than 3,000 parameters"):
+        CEM.check(CEM.preset("published", env_id="evorl/Quadratic-v0", covariance="full"))
