@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from evorl.policies import MLP, BranchedCritic
-from evorl.policies.chain import Activation, LayerNorm
+from evorl.policies.layers import Activation, LayerNorm
 from evorl.streams import RowStreams
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {

@@ -42,7 +42,7 @@ def test_the_commands_of_the_page_train_and_compare(folder: Path, capsys: pytest
         cli.main([*words, *(CHEAP if words[0] == "train" else [])])
     printed = capsys.readouterr().out
     assert printed.count("residual:Residual") == 4, "the network of both, and what is changed in the preset of both"
-    action = evorl.load(folder / "runs/Pendulum-v1/td3/s0").act([1.0, 0.0, 0.0])
+    action = evorl.load(folder / "runs/Pendulum-v1/td3/s0-residual").act([1.0, 0.0, 0.0])
     assert np.abs(action) <= 2.0
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from evorl.errors import require_above, require_at_least, require_between, require_choices, require_integers
 from evorl.interaction import Replay
 from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
-from evorl.policies import Ensemble, Network, Precision, in_precision, normalise
+from evorl.policies import Ensemble, Network, Precision, in_precision, normalise, vjp
 from evorl.population import Population, Transitions
 from evorl.streams import RowStreams, Streams
 
@@ -196,13 +196,14 @@ class ActorCritic(ABC):
         """
         with torch.no_grad():
             targets = self.targets(critic, actors, batch, noise, h)
-        params = critic["critic"].detach().requires_grad_()
-        values = self.critic(params, torch.cat([batch.observations, batch.actions], -1))[..., 0]
-        loss = (values - targets[:, None]).square().mean(-1).sum(-1)
-        (gradient,) = torch.autograd.grad(loss.sum() * (len(params) / len(loss)), params)
+        values, of_params = self.critic.vjp(critic["critic"], torch.cat([batch.observations, batch.actions], -1))
+        errors = values - targets[:, None, :, None]
+        loss = errors.square().mean((-2, -1)).sum(-1)
+        weight = len(critic["critic"]) / len(loss) / errors.shape[-2]
+        gradient = of_params((2 * errors).mul_(weight))
         clip_(gradient, self.critic_clip)
         adam_("critic", critic["critic"], gradient, critic, h["critic_learning_rate"])
-        return loss.detach()
+        return loss
 
     def actor_step(
         self,
@@ -228,18 +229,21 @@ class ActorCritic(ABC):
         Returns:
             The loss before the step, (n,).
         """
-        params = actors.detach().requires_grad_()
-        actions = self.actor(params, batch.observations)
-        values = self.critic.first(critic["critic"], torch.cat([batch.observations, actions], -1))
+        actions, of_actor = vjp(self.actor, actors, batch.observations)
+        values, of_critic = self.critic.first_vjp(critic["critic"], torch.cat([batch.observations, actions], -1))
         loss = -values[..., 0].mean(-1)
+        of_pairs = of_critic.of_inputs(torch.full_like(values, -1 / values.shape[-2]))
+        gradient = of_actor.of_params(of_pairs[..., batch.observations.shape[-1] :])
         if extra is not None:
-            loss = loss + extra(params, critic, batch.observations)
-        self.descend(actors, params, loss, critic if moments is None else moments, h)
-        return loss.detach()
+            params = actors.detach().requires_grad_()
+            further = extra(params, critic, batch.observations)
+            gradient += torch.autograd.grad(further.sum(), params)[0]
+            loss = loss + further.detach()
+        self.descend(actors, gradient, critic if moments is None else moments, h)
+        return loss
 
-    def descend(self, actors: Tensor, params: Tensor, loss: Tensor, moments: State, h: Hyperparameters) -> None:
-        """Take one Adam step of actors (n, d), in place, down the loss (n,) of `params`, which stand for them in it."""
-        (gradient,) = torch.autograd.grad(loss.sum(), params)
+    def descend(self, actors: Tensor, gradient: Tensor, moments: State, h: Hyperparameters) -> None:
+        """Take one Adam step of actors (n, d), in place, down a gradient (n, d), which is clipped."""
         clip_(gradient, self.actor_clip)
         adam_("actor", actors, gradient, moments, h["actor_learning_rate"])
 

@@ -120,7 +120,8 @@ class SAC(ActorCritic):
         loss = (critic["log_temperature"].exp()[:, None] * log_prob - values[..., 0].amin(1)).mean(-1)
         if extra is not None:
             loss = loss + extra(params, critic, batch.observations)
-        self.descend(actors, params, loss, critic if moments is None else moments, h)
+        (gradient,) = torch.autograd.grad(loss.sum(), params)
+        self.descend(actors, gradient, critic if moments is None else moments, h)
         if self.learns_temperature:
             self._temperature_step(critic, actions.shape[-1], log_prob.detach().mean(-1), h)
         return loss.detach()

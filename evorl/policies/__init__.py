@@ -6,7 +6,7 @@ from evorl.policies.choice import deterministic_policy, squashed_policy, stochas
 from evorl.policies.distance import Coordinates, policy_distance
 from evorl.policies.gaussian import Gaussian, GaussianNetwork, GaussianPolicy
 from evorl.policies.module import ModuleNetwork
-from evorl.policies.network import MLP, Block, Ensemble, Network, NetworkConfig
+from evorl.policies.network import MLP, Block, Ensemble, Network, NetworkConfig, vjp
 from evorl.policies.noise import NoisyPolicy, OrnsteinUhlenbeck
 from evorl.policies.normaliser import new_normaliser, normalise, update_normaliser_
 from evorl.policies.policy import DeterministicPolicy, Policy
@@ -44,4 +44,5 @@ __all__ = [
     "squashed_policy",
     "stochastic_policy",
     "update_normaliser_",
+    "vjp",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from evorl.policies.chain import Activate, Branches, Chain, Layer, Linear, Norm
+from evorl.policies.chain import Chain, ChainPullback
+from evorl.policies.layers import Activate, Branches, Layer, Linear, Norm
 from evorl.policies.network import Block, lay_out, uniform_layers
 from evorl.streams import RowStreams
 
@@ -51,6 +52,8 @@ class BranchedCritic:
 
     def __call__(self, params: Tensor, inputs: Tensor) -> Tensor:
         """Return the values (n, b, 1) of n rows (n, d) on observations and actions side by side (n, b, o + a)."""
-        if len(params) == 1 and len(inputs) > 1:
-            return self(params, inputs.flatten(0, 1)[None]).view(*inputs.shape[:2], -1)
         return self._chain(params, inputs)
+
+    def vjp(self, params: Tensor, inputs: Tensor) -> tuple[Tensor, ChainPullback]:
+        """Return the values and their pullback."""
+        return self._chain.vjp(params, inputs)

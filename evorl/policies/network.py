@@ -6,7 +6,7 @@ gain and shift of the layer norm if there is one. A layer is `inputs @ weight.T 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from evorl.errors import require_above, require_at_least, require_choices
-from evorl.policies.chain import Activate, Activation, Chain, Layer, LayerNorm, Linear, Norm
+from evorl.policies.chain import Chain, ChainPullback
+from evorl.policies.layers import Activate, Activation, Layer, LayerNorm, Linear, Norm
 from evorl.streams import RowStreams
 
 
@@ -129,9 +130,11 @@ class MLP:
 
         One row of parameters serves any n of inputs.
         """
-        if len(params) == 1 and len(inputs) > 1:
-            return self(params, inputs.flatten(0, 1)[None]).view(*inputs.shape[:2], -1)
         return self._chain(params, inputs)
+
+    def vjp(self, params: Tensor, inputs: Tensor) -> tuple[Tensor, ChainPullback]:
+        """Return the outputs and their pullback."""
+        return self._chain.vjp(params, inputs)
 
 
 class Network(Protocol):
@@ -145,6 +148,43 @@ class Network(Protocol):
 
     def __call__(self, params: Tensor, inputs: Tensor) -> Tensor:
         """Return the outputs (n, b, out) of n rows (n, d) on their inputs (n, b, in); one row serves any n."""
+
+
+class Pullback(Protocol):
+    """What turns the gradient of the outputs of one call (n, b, out) into others; it is asked once."""
+
+    def of_params(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of the parameters (n, d)."""
+
+    def of_inputs(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of the inputs (n, b, in)."""
+
+
+@dataclass(frozen=True)
+class _ByAutograd:
+    outputs: Tensor
+    params: Tensor
+    inputs: Tensor
+
+    def of_params(self, gradient: Tensor) -> Tensor:
+        return torch.autograd.grad(self.outputs, self.params, gradient)[0]
+
+    def of_inputs(self, gradient: Tensor) -> Tensor:
+        return torch.autograd.grad(self.outputs, self.inputs, gradient)[0]
+
+
+def vjp(network: Network, params: Tensor, inputs: Tensor) -> tuple[Tensor, Pullback]:
+    """Return the outputs (n, b, out) of n rows (n, d) on their inputs (n, b, in), and their pullback.
+
+    A network may bring it itself, as a method of this name; for any other autograd does it.
+    """
+    own: Callable[[Tensor, Tensor], tuple[Tensor, Pullback]] | None = getattr(network, "vjp", None)
+    if own is not None:
+        return own(params, inputs)
+    leaves = params.detach().requires_grad_(), inputs.detach().requires_grad_()
+    with torch.enable_grad():
+        outputs = network(*leaves)
+    return outputs.detach(), _ByAutograd(outputs, *leaves)
 
 
 class Ensemble:
@@ -172,6 +212,22 @@ class Ensemble:
             return folded.view(self.copies, n, batch, -1).transpose(0, 1)
         copied = inputs[:, None].expand(n, self.copies, batch, size).reshape(-1, batch, size)
         return self.network(params.reshape(-1, self.network.size), copied).view(n, self.copies, batch, -1)
+
+    def vjp(self, params: Tensor, inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return the outputs (n, copies, b, out), and what turns their gradient into that of the parameters."""
+        n, batch, size = inputs.shape
+        if len(params) == 1 and n > 1:
+            outputs, of_params = self.vjp(params, inputs.flatten(0, 1)[None])
+            unfolded = outputs.view(self.copies, n, batch, -1).transpose(0, 1)
+            return unfolded, lambda gradient: of_params(gradient.transpose(0, 1).reshape(outputs.shape))
+        copied = inputs[:, None].expand(n, self.copies, batch, size).reshape(-1, batch, size)
+        values, pullback = vjp(self.network, params.reshape(-1, self.network.size), copied)
+        found = values.view(n, self.copies, batch, -1)
+        return found, lambda gradient: pullback.of_params(gradient.reshape(values.shape)).view(params.shape)
+
+    def first_vjp(self, params: Tensor, inputs: Tensor) -> tuple[Tensor, Pullback]:
+        """Return the outputs (n, b, out) of the first copy, and their pullback."""
+        return vjp(self.network, params[:, : self.network.size], inputs)
 
     def first(self, params: Tensor, inputs: Tensor) -> Tensor:
         """Return the outputs (n, b, out) of the first copy alone."""

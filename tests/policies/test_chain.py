@@ -7,8 +7,8 @@ import torch
 from plain_networks import ACTIVATIONS, PlainBranched, PlainMLP
 from torch import Tensor
 
-from evorl.policies import MLP, BranchedCritic, Ensemble, Network, NetworkConfig
-from evorl.policies.chain import Activation, LayerNorm
+from evorl.policies import MLP, BranchedCritic, Ensemble, Network, NetworkConfig, in_precision, vjp
+from evorl.policies.layers import Activation, LayerNorm
 from evorl.streams import Streams
 
 N, BATCH, OBSERVATIONS, ACTIONS = 3, 16, 5, 2
@@ -97,3 +97,42 @@ def test_a_second_derivative_is_refused() -> None:
     (gradient,) = torch.autograd.grad(network(params, inputs).square().sum(), inputs, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         torch.autograd.backward(gradient.square().sum())
+
+
+def forms() -> list[tuple[Network, int]]:
+    """Return networks that bring their pullback, one that does not, and the widths of their inputs."""
+    config = NetworkConfig(hidden_sizes=(8, 6), activation="elu", layer_norm="unbiased")
+    mlp, critic = MLP(OBSERVATIONS, ACTIONS, config, "tanh"), BranchedCritic(OBSERVATIONS, ACTIONS, (8, 16))
+    return [(mlp, OBSERVATIONS), (critic, OBSERVATIONS + ACTIONS), (in_precision(mlp, "bf16"), OBSERVATIONS)]
+
+
+@pytest.mark.parametrize("rows", [1, N])
+@pytest.mark.parametrize("form", range(3))
+def test_a_pullback_is_autograd_to_the_last_bit(form: int, rows: int) -> None:
+    """With one row of parameters too, which then serves all inputs."""
+    network, width = forms()[form]
+    params, inputs = leaves(network, width)[0][:rows].detach().requires_grad_(), leaves(network, width)[1]
+    expected = network(params, inputs)
+    weights = torch.arange(1.0, 1 + expected.numel()).view(expected.shape)
+    of_params, of_inputs = torch.autograd.grad((weights * expected).sum(), [params, inputs])
+    outputs, pullback = vjp(network, params.detach(), inputs.detach())
+    assert torch.equal(outputs, expected)
+    assert torch.equal(pullback.of_params(weights), of_params)
+    assert torch.equal(vjp(network, params.detach(), inputs.detach())[1].of_inputs(weights), of_inputs)
+    assert (weights == torch.arange(1.0, 1 + expected.numel()).view(expected.shape)).all()
+
+
+@pytest.mark.parametrize("rows", [1, N])
+def test_the_pullbacks_of_twins_are_autograd_to_the_last_bit(rows: int) -> None:
+    twins = Ensemble(MLP(OBSERVATIONS, 1, NetworkConfig(hidden_sizes=(8,))), 2)
+    params = twins.init(Streams(0).rows("initialise", range(rows))).requires_grad_()
+    inputs = torch.randn(N, BATCH, OBSERVATIONS, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    both, first = twins(params, inputs), twins.first(params, inputs)
+    weights = torch.arange(1.0, 1 + both.numel()).view(both.shape)
+    values, of_params = twins.vjp(params.detach(), inputs.detach())
+    assert torch.equal(values, both)
+    assert torch.equal(of_params(weights), torch.autograd.grad((weights * both).sum(), params)[0])
+    found, pullback = twins.first_vjp(params.detach(), inputs.detach())
+    assert torch.equal(found, first)
+    expected = torch.autograd.grad((weights[:, 0] * first).sum(), inputs)[0]
+    assert torch.equal(pullback.of_inputs(weights[:, 0]), expected)

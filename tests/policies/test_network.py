@@ -12,7 +12,7 @@ from torch.nn.utils import vector_to_parameters
 
 from evorl.errors import ConfigError
 from evorl.policies import MLP, Ensemble, NetworkConfig
-from evorl.policies.chain import Activation, LayerNorm
+from evorl.policies.layers import Activation, LayerNorm
 from evorl.streams import Streams
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from evorl.policies import MLP, BranchedCritic, Ensemble, ModuleNetwork, Network, NetworkConfig, in_precision
-from evorl.policies.chain import Activation, LayerNorm
+from evorl.policies.layers import Activation, LayerNorm
 from evorl.streams import Streams
 
 N, BATCH, OBSERVATIONS, ACTIONS = 3, 32, 5, 2
