@@ -10,6 +10,7 @@ import pytest
 from support import ORACLE, Oracle
 
 from evorl.cli import main
+from evorl.cli.sweep import Sweep, _job
 from evorl.running import checkpoint
 
 SMALL = ["--total-timesteps", "80", "--preset", "quick"]
@@ -199,3 +200,8 @@ def test_a_sweep_runs_each_run_in_a_process_of_its_own(
         assert "4 of 4 runs are finished" in capsys.readouterr().out
         main(["sweep", *words, *quick])
         assert capsys.readouterr().out.count("skipped") == 4
+
+
+def test_a_choice_of_learner_is_not_taken_for_a_module_to_import() -> None:
+    asked = Sweep(algorithms=("erl",), env_ids=("Pendulum-v1",), import_=("support",))
+    assert _job(asked, ["learner:td3"], 0, "Pendulum-v1", "erl").config["learner"]["kind"] == "TD3Config"

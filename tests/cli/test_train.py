@@ -1,6 +1,7 @@
 """`evorl train`: what it prints, and that bad input is one line on stderr, exit code 2 and no run folder."""
 
 import csv
+import importlib
 import io
 import json
 import math
@@ -375,6 +376,23 @@ def test_a_run_is_resumed_from_the_command_line(interrupted: Path, capsys: pytes
     assert capsys.readouterr().out == f"{interrupted}: not tested at 240 steps\n"
     main(["train", *SHORT, *SMALL, *QUIET, "--test-interval", "0", "--tag", "whole"])
     assert same(state(interrupted), state(interrupted.with_name("s0-whole")))
+
+
+def test_a_run_begun_from_python_is_resumed_by_the_command_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_climber.py").write_text("from evorl.algorithms.cem import CEM\n\n\nclass Climber(CEM): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    climber = importlib.import_module("own_climber").Climber
+    config = climber.preset("quick", env_id=ORACLE, env_kwargs={"max_episode_steps": 10}, total_timesteps=960)
+    running = evorl.Running(progress=False, checkpoint_seconds=0, test_interval=0)
+    with monkeypatch.context() as patch:
+        fail_at(patch, 700)
+        with pytest.raises(evorl.errors.EnvironmentFault):
+            evorl.train(config, running, algorithm=climber)
+    folder = Path(f"runs/{ORACLE.replace('/', '-')}-max_episode_steps=10/climber/s0")
+    main(["train", "climber", "--resume", str(folder)])
+    assert capsys.readouterr().out.startswith(f"{folder}: not tested at ")
 
 
 def test_flags_that_agree_may_be_given_again(interrupted: Path) -> None:

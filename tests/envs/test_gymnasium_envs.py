@@ -138,7 +138,7 @@ def test_actions_of_another_space_are_refused(registered: Register, space: gymna
         describe(name)
 
 
-@pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (0.0, np.inf), (-np.inf, 0.0)])
+@pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (0.0, np.inf), (-np.inf, 0.0), (-3e38, 3e38)])
 def test_actions_unbounded_on_either_side_are_refused(registered: Register, low: float, high: float) -> None:
     name = registered(lambda: Echo(Box(low, high, (2,), np.float32)))
     with pytest.raises(ConfigError, match=f"must name a task with bounded actions, got {name}"):
