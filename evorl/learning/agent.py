@@ -23,7 +23,7 @@ class EpisodicAgent:
         learner: the updates.
         episodes: plays with the agent's exploring policy.
         replay: one ring, which others fill too.
-        streams: `explore`, `minibatch` and `target_noise`; the start is that of `agent`, (generation,).
+        streams: `explore`, `minibatch` and `target_noise`; the start is that of `agent_episode`, (generation,).
         ledger: where steps, stored transitions and updates are counted, under the row -1.
         start_steps: transitions that must be stored before the agent learns.
     """
@@ -46,7 +46,7 @@ class EpisodicAgent:
     def play_and_learn(self, agent: Population, generation: int) -> Population:
         """Return the agent after one noisy episode, and as many updates as steps were stored since it last learned."""
         learned = agent.clone()
-        seed = self.streams.episode_seed("agent", generation)
+        seed = self.streams.episode_seed("agent_episode", generation)
         played = self.episodes.play(learned, [seed], "train", self.streams.rows("explore", [0]), keep=True)
         if played.transitions is not None:
             self.replay.add(played.transitions)

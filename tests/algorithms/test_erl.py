@@ -49,7 +49,7 @@ def played(run: ERL, generation: int, name: str = "fitness") -> int:
 
 
 def agents_episode(run: ERL, generation: int) -> int:
-    return length(run.streams.episode_seed("agent", generation))
+    return length(run.streams.episode_seed("agent_episode", generation))
 
 
 class Turn:
@@ -193,7 +193,7 @@ def test_the_agent_acts_with_noise_from_its_own_start_and_the_noise_goes_on_betw
         run.learn(run.population)
         assert run.replay is not None
         stored = run.replay.take(torch.arange(before, run.ledger.stored)[None])
-        seed = run.streams.episode_seed("agent", generation)
+        seed = run.streams.episode_seed("agent_episode", generation)
         assert (stored.observations[0, :, 0] == number_of(seed)).all()
         assert len(stored.actions[0]) == length(seed)
         plain = run.acting.learner.actor(run.agent.params, stored.observations)[0].double()

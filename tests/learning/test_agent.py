@@ -42,7 +42,7 @@ class Setting:
         self.ledger.stored += steps
 
     def length(self, generation: int) -> int:
-        return 3 + self.streams.episode_seed("agent", generation) % 7
+        return 3 + self.streams.episode_seed("agent_episode", generation) % 7
 
     def turn(self, generation: int) -> None:
         self.agent = self.acting.play_and_learn(self.agent, generation)
@@ -94,7 +94,7 @@ def test_an_episode_is_counted_once_as_train() -> None:
         assert setting.ledger.episodes == generation + 1
         first = setting.ledger.stored - setting.length(generation)
         stored = setting.replay.take(torch.arange(first, setting.ledger.stored)[None])
-        seed = setting.streams.episode_seed("agent", generation)
+        seed = setting.streams.episode_seed("agent_episode", generation)
         assert (stored.observations[0, :, 0] == number_of(seed)).all()
         assert stored.terminated[0].tolist() == [0.0] * (setting.length(generation) - 1) + [1.0]
 
