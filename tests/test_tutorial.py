@@ -64,7 +64,7 @@ def test_the_comparison_runs_and_shows_both_under_the_same_tags(
     printed = capsys.readouterr().out
     assert "2 of 2 runs are finished" in printed
     assert "| Pendulum-v1 | lamarck " in printed
-    lamarck, td3 = (_tags(tmp_path / "runs/Pendulum-v1" / name / "s0") for name in ("lamarck", "td3"))
+    lamarck, td3 = (_tags(tmp_path / "runs/tutorial/Pendulum-v1" / name / "s0") for name in ("lamarck", "td3"))
     assert {"test/return", "budget/fitness_steps", "budget/critic_updates"} <= lamarck & td3
     assert "lamarck/taught" in lamarck - td3
 

@@ -141,12 +141,13 @@ class RunFolder:
         Raises:
             RunFolderError: a run is there already and `overwrite` is not set.
         """
-        self.require_free(overwrite)
+        if self.config.exists():
+            self.require_free(overwrite)
+            # Cut at any moment, this leaves no answer without its config: one says "finished", the other "a run".
+            others = set(self.path.iterdir()) - {self.answer, self.config, self.lock_file}
+            for path in (self.answer, *others, self.config):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        # Cut at any moment, this leaves no answer without its config: the first says "finished", the last "a run".
-        others = set(self.path.iterdir()) - {self.answer, self.config, self.lock_file}
-        for path in (self.answer, *others, self.config):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         write_json(self.versions, {**versions(), "exact": True})
         write_json(self.config, {"format": FORMATS[self.config.name], **stored})
 

@@ -164,7 +164,7 @@ def test_learners_that_cannot_choose_refuse_discrete_actions(name: str) -> None:
     with pytest.raises(ConfigError) as raised:
         algorithm.check(settings)
     got = "CartPole-v1 with Discrete(2)"
-    assert str(raised.value) == f"env_id must name a task with Box actions, got {got}; a2c and ppo take both"
+    assert str(raised.value) == f"env_id must name a task with Box actions, got {got}; a2c, ppo and svpg take both"
 
 
 @pytest.mark.parametrize(("name", "length"), [("a2c", 5), ("ppo", 10)])

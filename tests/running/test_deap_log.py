@@ -290,5 +290,5 @@ def test_the_page_does_what_it_says(
     assert re.search(r"^fitness -\d+, tested -\d+$", capsys.readouterr().out, flags=re.MULTILINE)
     assert names["returns"].mean() < names["best"].fitness.values[0]
     exec(third, names)  # noqa: S102
-    evorl.train(names["config"], algorithm=names["CEM"], overwrite=True, sinks=[names["BestParameters"]()])
-    assert len(list(names["run"].folder.glob("best-*.pt"))) == 10
+    evorl.train(names["config"], algorithm=names["CEM"], overwrite=True, sinks=[names["BestParameters"](tmp_path)])
+    assert len(list(tmp_path.glob("best-*.pt"))) == 10
