@@ -1,4 +1,4 @@
-"""PBT without an environment: the page's example is the paper's, runs as it stands, and needs both of PBT's parts."""
+"""PBT and PB2 without an environment: the page's example is the paper's, runs as it stands, and needs both parts."""
 
 import importlib
 import json
@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 import evorl
 from evorl import cli
-from evorl.algorithms import pbt
+from evorl.algorithms import pb2, pbt
 from evorl.population import Population
 from evorl.task import Task
 
-PAGE = (Path(__file__).parents[2] / "docs/algorithms/pbt.md").read_text()
+PAGES = Path(__file__).parents[2] / "docs/algorithms"
+PAGE = (PAGES / "pbt.md").read_text()
 (MODULE,) = re.findall(r"```python\n(# quadratic.py\n.*?)```", PAGE, flags=re.DOTALL)
 (COMMAND,) = re.findall(r"```sh\n(.*?)\n```", PAGE, flags=re.DOTALL)
 SEEDS = 12
@@ -36,10 +38,10 @@ def quadratic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     del sys.modules["quadratic"]
 
 
-def ends(kind: type[pbt.PBT[Any]], config: type[Any], **settings: Any) -> NDArray[np.float64]:
-    """Return Q of the better worker at the end of the run of each seed, (SEEDS,)."""
+def ends(kind: type[pbt.PBT[Any]], config: type[Any], seeds: int = SEEDS, **settings: Any) -> NDArray[np.float64]:
+    """Return Q of the better worker at the end of the run of each seed, (seeds,)."""
     found = []
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         run = kind(config(seed=seed, **settings))
         while not run.finished:
             run.step()
@@ -47,23 +49,34 @@ def ends(kind: type[pbt.PBT[Any]], config: type[Any], **settings: Any) -> NDArra
     return np.array(found)
 
 
-def test_exploit_and_explore_together_beat_either_and_neither(quadratic: Any) -> None:
-    """As in figure 2 of the paper, at the same number of steps."""
+def exploit_only(kind: type[pbt.PBT[Any]]) -> type[pbt.PBT[Any]]:
+    """Who copies keeps the h that came with the copy."""
 
-    class ExploitOnly(quadratic.Quadratic):  # type: ignore[misc]
+    class ExploitOnly(kind):  # type: ignore[misc, valid-type]
         def vary(self, parents: Population) -> Population:
             return parents
 
-    class ExploreOnly(quadratic.Quadratic):  # type: ignore[misc]
+    return ExploitOnly
+
+
+def explore_only(kind: type[pbt.PBT[Any]]) -> type[pbt.PBT[Any]]:
+    """Everyone changes h in every generation."""
+
+    class ExploreOnly(kind):  # type: ignore[misc, valid-type]
         def select(self, evaluated: Population) -> Population:
             everyone = torch.ones(len(evaluated), dtype=torch.bool)
             kept: Population = super().select(evaluated)
             return kept.with_traits(copied=everyone)
 
-    none = {"bottom_fraction": 0.0}
+    return ExploreOnly
+
+
+def test_exploit_and_explore_together_beat_either_and_neither(quadratic: Any) -> None:
+    """As in figure 2 of the paper, at the same number of steps."""
+    none: dict[str, Any] = {"bottom_fraction": 0.0}
     both = ends(quadratic.Quadratic, quadratic.Config)
-    exploit = ends(ExploitOnly, quadratic.Config)
-    explore = ends(ExploreOnly, quadratic.Config, **none)
+    exploit = ends(exploit_only(quadratic.Quadratic), quadratic.Config)
+    explore = ends(explore_only(quadratic.Quadratic), quadratic.Config, **none)
     grid = ends(quadratic.Quadratic, quadratic.Config, **none)
     one_direction = 1.2 - 0.9**2
     assert (grid < one_direction).all()
@@ -74,6 +87,27 @@ def test_exploit_and_explore_together_beat_either_and_neither(quadratic: Any) ->
     assert f"Q = {both.mean():.2f} ± {both.std(ddof=1):.2f}" in PAGE.replace("\n", " ")
     assert f"at {explore.mean():.2f} ± {explore.std(ddof=1):.2f}" in PAGE.replace("\n", " ")
     assert f"at {grid.mean():.2f}," in PAGE.replace("\n", " ")
+
+
+def test_pb2_is_higher_than_pbt_and_needs_both_parts_too(quadratic: Any) -> None:
+    """The same figure with the explore of a Gaussian process, over the first seeds."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(quadratic.Config, pb2.Config):  # type: ignore[misc]
+        explore: str = "gaussian_process"
+
+    class Both(quadratic.Quadratic, pb2.PB2[Config]):  # type: ignore[misc]
+        pass
+
+    halves: dict[str, Any] = {"bottom_fraction": 0.5, "donor_fraction": 0.5}
+    none: dict[str, Any] = {"bottom_fraction": 0.0}
+    both = ends(Both, Config, 3, **halves)
+    assert (ends(Both, Config, 3, **none) < 1.2 - 0.9**2).all()
+    assert (ends(exploit_only(Both), Config, 3, **halves) < 1.2 - 0.9**2).all()
+    assert both.min() > ends(explore_only(Both), Config, 3, **none).max()
+    assert both.min() > ends(quadratic.Quadratic, quadratic.Config).max()
+    page = (PAGES / "pb2.md").read_text().replace("\n", " ")
+    assert f"at Q = {both.mean():.2f}" in page
 
 
 def test_learning_climbs_the_surrogate_and_fitness_is_what_counts(quadratic: Any) -> None:
