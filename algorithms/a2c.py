@@ -25,7 +25,11 @@ class A2C(learners.Learners[Config]):
     """Policy and value network take one step on every rollout."""
 
     name = "a2c"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {}, "common": {}, "quick": {}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {},
+        "common": {"network": NetworkConfig(), "learner": A2CConfig(critic=NetworkConfig())},
+        "quick": {},
+    }
 
 
 if __name__ == "__main__":

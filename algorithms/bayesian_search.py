@@ -43,6 +43,7 @@ class BayesianSearch(trials.Trials[Config]):
     name = "bayesian-search"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **tuned.TunedLearners.presets,
+        "common": tuned.common(4),
         "quick": {**tuned.QUICK, "trials": 8, "startup_trials": 4},
     }
     state = (*trials.Trials.state, "told")

@@ -38,7 +38,7 @@ class Config(cem.Config):
     learner: DeterministicLearnerConfig = field(default_factory=lambda: _TD3)
     """The updates of critic and actors."""
     gradient_members: int | None = None
-    """How many of the samples are trained, the first ones; half of them if not given."""
+    """How many of the samples are trained, the first ones; half of them if not given, 0 for pure CEM."""
     critic_schedule: CriticSchedule = "sequential"
     """Whether the critic trains with one actor after another, or with all at once on the mean of their losses."""
     start_steps: int = 10_000
@@ -49,7 +49,7 @@ class Config(cem.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least("start_steps", self.start_steps, 0)
-        require_between("gradient_members", self.trained, 1, self.population_size)
+        require_between("gradient_members", self.trained, 0, self.population_size)
         if self.importance_mixing and not self.reusable:
             raise ConfigError(f"gradient_members must leave samples for importance_mixing to keep, got {self.trained}")
 

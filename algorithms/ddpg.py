@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from evorl import learners
 from evorl.learning import DDPGConfig
 from evorl.policies import NetworkConfig
 
-_COMMON = DDPGConfig(critic=NetworkConfig(), critic_architecture="joint", batch_size=256, gradient_clip=None, tau=0.005)
+_COMMON = DDPGConfig(
+    critic=NetworkConfig(),
+    critic_architecture="joint",
+    batch_size=256,
+    actor_learning_rate=3e-4,
+    critic_learning_rate=3e-4,
+    gradient_clip=None,
+    tau=0.005,
+)
+_SMALL = NetworkConfig(hidden_sizes=(64, 64))
+_QUICK = replace(_COMMON, critic=_SMALL, batch_size=128, actor_learning_rate=1e-3, critic_learning_rate=1e-3)
 _ACTOR = NetworkConfig(hidden_sizes=(128, 128), activation="tanh", layer_norm="unbiased", last_layer_scale=0.1)
 
 
@@ -35,6 +45,7 @@ class DDPG(learners.Learners[Config]):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
         "common": {"network": NetworkConfig(), "learner": _COMMON, "warmup_steps": 10_000},
+        "quick": {"network": _SMALL, "learner": _QUICK, "warmup_steps": 1_000},
     }
 
 

@@ -58,6 +58,7 @@ class GA(EvoRL[ConfigT]):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
         "common": {"network": NetworkConfig()},
+        "quick": {"network": NetworkConfig(hidden_sizes=(32, 32))},
         **TASKS,
     }
 

@@ -45,6 +45,7 @@ class GridSearch(tuned.TunedLearners[Config]):
     name = "grid-search"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **tuned.TunedLearners.presets,
+        "common": tuned.common(9),
         "quick": {**tuned.QUICK, "points": 2, "population_size": 4},
     }
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from evorl import tuned
 from evorl.algorithms import pbt
 from evorl.population import Population
 from evorl.selection import Exploit, FrequencyConfig, multi_frequency, settle_migrants
@@ -41,9 +42,8 @@ class MFPBT(pbt.PBT[Config]):
 
     name = "mf-pbt"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        name: preset
-        for name, preset in pbt.PBT.presets.items()
-        if name != "frozen"  # migrants change h all the same
+        **{name: preset for name, preset in pbt.PBT.presets.items() if name != "frozen"},  # migrants change h
+        "common": tuned.common(16),
     }
 
     def make_exploit(self) -> Exploit:

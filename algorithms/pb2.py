@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from torch import Tensor
 
+from evorl import tuned
 from evorl.algorithms import pbt
 from evorl.errors import ConfigError, require_installed
 from evorl.evaluation import Report
@@ -43,10 +44,11 @@ class Config(pbt.Config):
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
         super().check()
-        members, budget = self.population_size, self.total_timesteps
-        if members * self.interval > budget:
-            share = f"a member's share of total_timesteps = {budget}"
-            raise ConfigError(f"interval must be at most {budget // members}, {share}, got {self.interval}")
+        if self.perturb_weights:
+            raise ConfigError(f"perturb_weights must be 0, as an improvement is of h alone, got {self.perturb_weights}")
+        share = self.total_timesteps // self.population_size
+        if self.interval > share:
+            raise ConfigError(f"interval must be at most {share}, a member's share of the budget, got {self.interval}")
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -58,6 +60,7 @@ class PB2(pbt.PBT[ConfigT]):
     name = "pb2"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **{name: preset for name, preset in pbt.PBT.presets.items() if name != "paper-factors"},
+        "common": tuned.common(4),
         "heuristic": {"explore": "perturb"},
     }
     state = (*pbt.PBT.state, "bayesian")
@@ -85,7 +88,7 @@ class PB2(pbt.PBT[ConfigT]):
     def initialise(self) -> Population:
         """Fresh members with hyperparameters from the prior, evaluated; `return_before` is that of the weights."""
         members = super().initialise()
-        members = self.evaluate(members) if self.config.initial_evaluation else members
+        members = self.evaluate_under(members, "initial") if self.config.initial_evaluation else members
         return members.with_traits(return_before=members.fitness)
 
     def select(self, evaluated: Population) -> Population:

@@ -10,7 +10,7 @@ from deap import base
 from torch import Tensor
 
 from evorl import tuned
-from evorl.errors import ConfigError, require_at_least
+from evorl.errors import ConfigError
 from evorl.evaluation import Report, describe_lineage
 from evorl.learning import ActingConfig, DDPGConfig, OnCopy
 from evorl.population import Population
@@ -31,11 +31,7 @@ class Config(ExploitConfig, ExploreConfig, tuned.Config):
         """Raise ConfigError if a setting cannot work."""
         for part in (ActingConfig, ExploitConfig, ExploreConfig):
             part.check(self)
-        if self.population_size < 2 and self.bottom_fraction:
-            raise ConfigError(
-                "population_size must be at least 2, as one alone copies nobody, or bottom_fraction 0, got 1"
-            )
-        require_at_least("window", self.window, 2 if self.exploit == "t_test" else 1)
+        self.check_members(self.population_size, self.window)
         if self.replay_on_copy == "clear" and isinstance(self.learner, DDPGConfig):
             raise ConfigError("replay_on_copy must not be clear with ddpg, whose minibatches hold no transition twice")
 
@@ -64,6 +60,7 @@ class PBT(tuned.TunedLearners[ConfigT]):
         """Register `exploit` and `explore`; they may be registered anew before the first generation."""
         super().build()
         self.require_returns(self.config.interval, "interval")
+        self.require_fresh_fitness("perturb_weights", self.config.perturb_weights)
         self.champion: Population | None = None
         self.toolbox = base.Toolbox()
         self.toolbox.register("exploit", self.make_exploit())
@@ -88,9 +85,11 @@ class PBT(tuned.TunedLearners[ConfigT]):
         return members.with_traits(**never_copied(members, self.config), root=members.id.clone())
 
     def vary(self, parents: Population) -> Population:
-        """Who just copied explores."""
+        """Who just copied explores; whose weights were perturbed is evaluated again."""
         rows = parents.traits["copied"].nonzero()[:, 0].tolist()
         explored: Population = self.toolbox.explore(parents, rows) if rows else parents
+        if rows and self.config.perturb_weights and self.task.has_environment:
+            explored = explored.put(rows, self.play_fresh(explored[rows], "copy"))
         return explored
 
     def select(self, evaluated: Population) -> Population:

@@ -31,7 +31,7 @@ class PPO(learners.Learners[Config]):
     name = "ppo"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
-        "common": {},
+        "common": {"network": NetworkConfig(), "learner": PPOConfig(critic=NetworkConfig())},
         "quick": {"learner": _QUICK, "interval": 1_000},
     }
 

@@ -60,6 +60,7 @@ class SVPG(EvoRL[Config]):
         "joint": {"population_size": 1, "environments": 16, "learner": ReinforceConfig(rollout_length=16 * 5_000)},
         "no-repulsion": {"repulsion": False},
         "no-sharing": {"sharing": False},
+        "common": {"network": NetworkConfig()},
         "quick": {"population_size": 8, "network": _SMALL, "learner": ReinforceConfig(rollout_length=1_000)},
     }
 
@@ -88,8 +89,7 @@ class SVPG(EvoRL[Config]):
         rollout, finished = play_batch(self.batches, members, length, self.streams, self.generation, k)
         for rows, returns in finished:
             push_returns_(members.traits["recent_returns"], rows, returns)
-        critic, actor, bandwidth = climb_(self.learner, members, rollout, self.alpha, config)
-        self.bandwidth = bandwidth.item()
+        critic, actor, self.bandwidth = climb_(self.learner, members, rollout, self.alpha, config)
         for part in ("critic", "actor") if isinstance(config.learner, A2CConfig) else ("actor",):
             ledger.count_updates(part, range(len(members)))
         return members.with_params(members.params).with_traits(**mean_losses([(critic, actor)], len(members)))

@@ -21,7 +21,7 @@ from evorl.algorithms.p3s_td3 import P3STD3
 from evorl.algorithms.pbt import PBT
 from evorl.population import Population
 from evorl.running import Running, Sink
-from evorl.template import EvoRL
+from evorl.template import Config, EvoRL
 
 TASK, EPISODE = "HalfCheetah-v5", 1000
 PARTS = ("vary", "learn", "evaluate", "select")
@@ -43,8 +43,8 @@ def erl_updates(algorithm: ERL, candidates: Population, updates: int) -> Populat
 
 
 def steps_of_members(algorithm: PBT[Any], candidates: Population, steps: int) -> Population:
-    """Let every member of PBT act and learn for so many steps, and at first for a whole interval, its warm-up."""
-    taken = steps if algorithm.generation else algorithm.config.interval
+    """Let every member of PBT act and learn for so many steps, after the warm-up, which is the first generation."""
+    taken = steps if algorithm.generation else algorithm.config.warmup_steps
     return algorithm.training.act_and_learn(candidates, taken, algorithm.generation)
 
 
@@ -78,7 +78,7 @@ JOBS = (
     Job(CEMRL, {"start_steps": 0}, cem_rl_updates, (100, 400), 10 * EPISODE, "updates an actor"),
     Job(ERL, {}, erl_updates, (100, 500), 11 * EPISODE, "updates of the agent"),
     Job(P3STD3, {"warmup_steps": 250}, everything, (1,), 1, "period"),
-    Job(PBT, {"warmup_steps": 300, "interval": 300}, steps_of_members, (20, 60), 5_000, "steps a member"),
+    Job(PBT, {"warmup_steps": 300}, steps_of_members, (20, 60), 10_000, "steps a member"),
 )
 
 
@@ -146,14 +146,19 @@ def clocked(job: Job, clock: Clock) -> type[EvoRL[Any]]:
     return Clocked
 
 
+def configured(job: Job) -> Config:
+    """Return the config of a job, with steps enough for any number of generations."""
+    config: Config = job.algorithm.preset("published", env_id=TASK, total_timesteps=10**9, **job.settings)
+    return config
+
+
 def split(job: Job, generations: int) -> dict[str, float]:
     """Return the seconds of the parts of a whole generation and of the rest, from a run of the given length.
 
     The rest is reports, sinks and a checkpoint at every generation. The first generation does not count.
     """
     clock = Clock()
-    algorithm = clocked(job, clock)
-    config = job.algorithm.preset("published", env_id=TASK, total_timesteps=10**9, **job.settings)
+    algorithm, config = clocked(job, clock), configured(job)
     with tempfile.TemporaryDirectory() as folder:
         running = Running(runs=folder, test_interval=0, checkpoint_seconds=0, progress=False)
         with suppress(Enough):

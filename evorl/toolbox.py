@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-from evorl.errors import ConfigError
+from evorl.errors import ConfigError, nearest
 
 OPERATOR = "an operator, module:function:name=value,..."
 #: What DEAP's conventions give each operator: individuals and how many, two individuals, one. Who copies whom is a
@@ -17,16 +17,20 @@ OPERATOR = "an operator, module:function:name=value,..."
 POSITIONAL = {"select": 2, "mate": 2, "mutate": 1, "exploit": 2, "explore": 1}
 
 
-def operator(argument: str, text: str) -> Callable[..., Any]:
+def operator(argument: str, text: str, others: Collection[str] = ()) -> Callable[..., Any]:
     """Return the operator that `module:function:name=value,...` names, its arguments bound.
 
     Args:
         argument: whose value `text` is, for the message of a fault.
         text: such as `deap.tools:cxUniform:indpb=0.5`.
+        others: plain words that the argument could have been, and is not.
 
     Raises:
         ConfigError: it cannot be imported, or an argument is not a plain value.
     """
+    if others and ":" not in text:
+        words = f"one of {', '.join(others)}, or {OPERATOR}"
+        raise ConfigError(f"{argument} must be {words}, got {text!r}{nearest(text, others)}")
     module, _, rest = text.partition(":")
     name, _, pairs = rest.partition(":")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -28,6 +28,11 @@ QUICK: Mapping[str, Any] = {
     "window": 5,
     "warmup_steps": 500,
 }
+
+
+def common(members: int) -> Mapping[str, Any]:
+    """Return the settings that algorithms share: 10,000 random steps of all members, TD3 of 256-256."""
+    return {"warmup_steps": -(-10_000 // members)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +75,14 @@ class TunedLearners(learners.Learners[ConfigT]):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {},
-        "common": {"warmup_steps": 1_000},
+        "common": common(10),
         "quick": QUICK,
     }
 
     def build(self) -> None:
         """Make the learner and the space."""
         super().build()
+        self.starts = "fitness"  # names of the streams of the starts of fresh episodes begin with it
         self.space = self.config.hyperparameters
         if self.task.has_environment:  # else an algorithm's own `learn` is free to read what it likes
             self.space.require_tunable(self.training.tunable, vars(self.config.learner))
@@ -96,6 +102,16 @@ class TunedLearners(learners.Learners[ConfigT]):
             episodes = f"window = {self.config.window} episodes of {self.task.time_limit} steps"
             remedy = "or take a smaller window, or fitness fresh"
             raise ConfigError(f"{setting} must be at least {needed}, {episodes}, got {steps}; {remedy}")
+        if self.task.has_environment and self.task.time_limit is None and not self.config.fresh_episodes:
+            limits = "or --env-kwargs set max_episode_steps"
+            raise ConfigError(
+                f"fitness must be fresh where episodes may never end, {limits}, got {self.config.fitness}"
+            )
+
+    def require_fresh_fitness(self, setting: str, value: float) -> None:
+        """Raise ConfigError if fitness is of returns in training, and a setting above 0 has members evaluated again."""
+        if value and self.task.has_environment and not self.config.fresh_episodes:
+            raise ConfigError(f"fitness must be fresh to be measured again after {setting}, got {self.config.fitness}")
 
     def initialise(self) -> Population:
         """Fresh members with hyperparameters of their own, the same for all algorithms that draw them."""
@@ -104,11 +120,25 @@ class TunedLearners(learners.Learners[ConfigT]):
 
     def evaluate(self, candidates: Population) -> Population:
         """The mean of the latest returns in training, or of fresh episodes; the trait `fitness_returns` holds them."""
+        if self.config.fresh_episodes:
+            return self.play_fresh(candidates, self.starts)
         returns = candidates.traits["recent_returns"][:, -self.config.window :]
-        if fresh := self.config.fresh_episodes:
-            played = [self.play_fitness(candidates, starts=f"fitness {episode}").fitness for episode in range(fresh)]
-            returns = torch.stack(played, dim=1)
         return candidates.with_traits(fitness_returns=returns).with_fitness(returns.nanmean(dim=1))
+
+    def play_fresh(self, candidates: Population, starts: str) -> Population:
+        """Return any members with the mean return of fresh episodes, whose starts are of streams named `starts`."""
+        names = [f"{starts} {episode}" for episode in range(self.config.fresh_episodes)]
+        returns = torch.stack([self.play_fitness(candidates, starts=name).fitness for name in names], dim=1)
+        return candidates.with_traits(fitness_returns=returns).with_fitness(returns.mean(dim=1))
+
+    @final
+    def evaluate_under(self, candidates: Population, starts: str) -> Population:
+        """Return what `evaluate` does of all members, but from other starts than those of a generation's fitness."""
+        self.starts, usual = starts, self.starts
+        try:
+            return self.evaluate(candidates)
+        finally:
+            self.starts = usual
 
     def answer(self) -> Population:
         """The best by fitness."""

@@ -167,6 +167,13 @@ def test_an_algorithm_fits_on_a_page(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
 
 
+@pytest.mark.parametrize("name", ["pbt_es", "mf_pbt"])
+def test_a_kind_of_pbt_takes_few_lines(name: str) -> None:
+    """Its settings and its class, of a module that also imports and starts."""
+    classes = [node for node in parsed(ROOT / f"algorithms/{name}.py").body if isinstance(node, ast.ClassDef)]
+    assert sum((node.end_lineno or 0) - node.lineno + 1 for node in classes) <= 60
+
+
 @pytest.mark.parametrize("path", ALGORITHMS, ids=lambda path: path.name)
 def test_an_algorithm_leaves_the_loop_alone(path: Path) -> None:
     ours = {"step", "state_dict", "load_state_dict", "__init__"}

@@ -13,7 +13,7 @@ from evorl.cli.train import settle
 from evorl.running.settings import differences, to_plain
 
 RESULTS = Path(__file__).parent.parent / "docs/results"
-STUDIES = {"p3s_td3": (10, 10, 100_000), "svpg": (4, 5, 20_000_000), "pbt": (3, 20, 400_000)}
+STUDIES = {"p3s_td3": (10, 10, 100_000), "svpg": (4, 10, 20_000_000), "pbt": (3, 20, 400_000)}
 STUDIES |= {"pb2": (5, 20, 400_000), "hyperparameters": (4, 10, 400_000)}
 
 
@@ -84,3 +84,10 @@ def test_the_arms_of_pbt_differ_as_the_page_says() -> None:
     assert config.learner.critic.hidden_sizes == (64, 64)
     assert config.fresh_episodes == 0
     assert config.counts(16) == (4, 4)
+
+
+def test_the_arms_of_the_study_of_hyperparameters_differ_in_the_algorithm_alone() -> None:
+    for _, config in configs("hyperparameters"):
+        assert config.population_size * config.warmup_steps == 10_000
+        assert (config.interval, config.burn_in, config.fresh_episodes) == (2_500, 2_500, 4)
+        assert config.network.hidden_sizes == config.learner.critic.hidden_sizes == (64, 64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evorl.analysis.reading import TESTED, Curve, Group, changes, learner_of, read_runs
 from evorl.analysis.statistics import Difference, Estimate, Reference, area, equivalence, holm, iqm, welch
-from evorl.errors import RunFolderError
+from evorl.errors import ConfigError, RunFolderError, nearest
 
 #: What a seed is scored by: its last test, or the area under its curve over the common steps.
 Outcome = Literal["final", "area"]
@@ -61,7 +61,7 @@ class Pair:
         above: the one with the higher mean.
         below: the other.
         difference: of their means.
-        p_corrected: of the difference, for the number of pairs of the task.
+        p_corrected: of the difference, for the number of pairs of the task; its own if it is the primary one.
     """
 
     above: Row
@@ -79,12 +79,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows, task by task, best first, the runs that were left out, and what was compared of which column."""
+    """All rows, task by task, best first, the runs that were left out, and what was compared of which column.
+
+    `primary` are the labels of the one pair that was named before the runs, and is not among those corrected for.
+    """
 
     rows: tuple[Row, ...]
     left_out: tuple[Path, ...]
     outcome: Outcome = "final"
     column: str = TESTED
+    primary: frozenset[str] = frozenset()
 
     @property
     def tasks(self) -> list[str]:
@@ -100,8 +104,10 @@ class Comparison:
         seeded = [row for row in self.of(task) if len(row.scores) > 1]
         pairs = list(combinations(seeded, 2))
         differences = [welch(above.scores, below.scores) for above, below in pairs]
-        corrected = holm([difference.p for difference in differences]).tolist()
-        return [Pair(*pair, *found) for pair, *found in zip(pairs, differences, corrected, strict=True)]
+        corrected = np.array([difference.p for difference in differences])
+        others = [{above.group.label, below.group.label} != self.primary for above, below in pairs]
+        corrected[others] = holm(corrected[others])
+        return [Pair(*pair, *found) for pair, *found in zip(pairs, differences, corrected.tolist(), strict=True)]
 
     def table(self) -> str:
         """Return the table as Markdown, with what the numbers mean below it."""
@@ -127,10 +133,11 @@ class Comparison:
                 cells = [task, pair.above.group.label, pair.below.group.label, f"{found.value:.1f}"]
                 cells += [f"{found.low:.1f} to {found.high:.1f}", f"{found.p:.2g}", f"{pair.p_corrected:.2g}"]
                 lines.append([*cells, pair.verdict, seeds])
+        named = f", but for {' and '.join(sorted(self.primary))}, named before the runs" if self.primary else ""
         meaning = (
             "Difference of the means: Welch's test over seeds, two-sided, each pair's interval and p its own; p (Holm) "
-            f'is corrected for all pairs of the task, and the verdict is "above" where it is below {LEVEL}. Undecided '
-            "is not equal: five seeds each miss a difference of two standard deviations one time in four."
+            f'is corrected for all pairs of the task{named}, and the verdict is "above" where it is below {LEVEL}. '
+            "Undecided is not equal: five seeds each miss a difference of two standard deviations one time in four."
         )
         return f"{markdown(lines)}\n\n{meaning}\n\n" if len(lines) > 1 else ""
 
@@ -197,6 +204,7 @@ def compare(
     margin: float = float("nan"),
     outcome: Outcome = "final",
     column: str = TESTED,
+    primary: Collection[str] = (),
 ) -> Comparison:
     """Compare all finished runs in `folders` and below, each task at the steps that all its runs reached.
 
@@ -206,12 +214,15 @@ def compare(
         margin: the largest difference from it that counts as none.
         outcome: what a seed is scored by.
         column: of `progress.csv`, which the curves are of.
+        primary: labels of the two groups whose difference is the question, if one was named before the runs.
 
     Raises:
+        ConfigError: a label of `primary` is of no group.
         RunFolderError: there is no finished run, seeds of one group differ in more than their seed, or a run has no
             such column.
     """
     groups, left_out = read_runs(list(folders), column)
+    _require_labels(primary, {group.label for group in groups})
     rows = []
     for task in sorted({group.task for group in groups}):
         of_task = [group for group in groups if group.task == task]
@@ -222,7 +233,14 @@ def compare(
         scores = ([_score(curve, reached, ended, outcome) for curve in group.curves] for group in of_task)
         found = (_row(*pair, reached, ended, reference, margin) for pair in zip(of_task, scores, strict=True))
         rows += sorted(found, key=lambda row: -row.mean)
-    return Comparison(tuple(rows), tuple(left_out), outcome, column)
+    return Comparison(tuple(rows), tuple(left_out), outcome, column, frozenset(primary))
+
+
+def _require_labels(primary: Collection[str], labels: Collection[str]) -> None:
+    for label in primary:
+        if label not in labels:
+            needed = f"two of {', '.join(sorted(labels))}"
+            raise ConfigError(f"primary must be {needed}, got {label!r}{nearest(label, labels)}")
 
 
 def _require_tests(curves: list[Curve], reached: int) -> None:

@@ -30,6 +30,8 @@ class Compare:
     """What a seed is scored by: its last test, or the area under its test curve, over the steps."""
     column: str = "test/return"
     """Column of progress.csv that curves and scores are of, such as svpg/test_mean."""
+    primary: tuple[str, str] | None = None
+    """The two algorithms, with their tags, whose difference is the question; p is corrected among the other pairs."""
 
     def __post_init__(self) -> None:
         if (self.reference is None) != (self.margin is None):
@@ -48,7 +50,7 @@ def run(words: Sequence[str]) -> None:
 
     reference = None if asked.reference is None else Reference(*asked.reference)
     margin = float("nan") if asked.margin is None else asked.margin
-    comparison = compare(asked.runs, reference, margin, asked.outcome, asked.column)
+    comparison = compare(asked.runs, reference, margin, asked.outcome, asked.column, asked.primary or ())
     summaries = write_summaries(comparison, asked.runs[0])
     out = asked.out or summaries
     out.mkdir(parents=True, exist_ok=True)

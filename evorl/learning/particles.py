@@ -51,7 +51,7 @@ def make_particle_learner(task: Task, policy: StochasticPolicy, config: Particle
 
 def climb_(
     learner: PolicyGradient, members: Population, rollout: Rollout, alpha: float, config: SteinConfig
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, float]:
     """Move particles one step of Adam along the Stein direction, in place on their tensors.
 
     Value networks, where there are any, take a step on their own particle's batch; then normalisers learn too.
@@ -64,8 +64,7 @@ def climb_(
         config: how particles act on each other.
 
     Returns:
-        The losses before the step of critic, NaN if there is none, and actor, (n,) each, and the bandwidth, no
-        dimensions.
+        The losses before the step of critic, NaN if there is none, and actor, (n,) each, and the bandwidth.
     """
     params, traits = members.params, members.traits
     played, h = rollout.to(params.device), learner.hyperparameters(traits)
@@ -77,4 +76,4 @@ def climb_(
     if isinstance(learner, A2C):
         critic_loss = learner.critic_step(traits, batch, h)
     update_normaliser_(traits, played.transitions.observations, played.weights)
-    return critic_loss, -objective, bandwidth
+    return critic_loss, -objective, bandwidth.item()

@@ -45,16 +45,18 @@ class SharedCritic:
     def train(self, actors: Tensor, critic: State, updates: int) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Train actors (n, d) for `updates` updates each, and the critic for `updates` in all, rounded down to the n.
 
-        The actors begin with new Adam moments; the critic's go on.
+        The actors begin with new Adam moments; the critic's go on. Without actors the critic does not train.
 
         Returns:
             The trained actors, the trained critic, and the mean losses `loss.critic` and `loss.actor`.
         """
+        updates = updates if len(actors) else 0
         actors, critic = actors.clone(), {name: tensor.clone() for name, tensor in critic.items()}
         # Written in place: many small tensors kept among the large ones of the updates would hold on to their memory.
         losses = torch.empty(self.critic_updates(len(actors), updates)), torch.empty(updates)
         train = self._sequential if self.schedule == "sequential" else self._joint
-        train(actors, critic, *losses)
+        if updates:
+            train(actors, critic, *losses)
         of_critic, of_actor = (loss.double().mean() for loss in losses)
         return actors, critic, {"loss.critic": of_critic, "loss.actor": of_actor}
 
@@ -98,4 +100,6 @@ class SharedCritic:
 
     def critic_updates(self, actors: int, updates: int) -> int:
         """Return how many updates of the critic `train` makes."""
+        if not actors:
+            return 0
         return updates // actors * actors if self.schedule == "sequential" else updates

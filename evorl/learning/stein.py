@@ -18,8 +18,6 @@ from torch import Tensor
 from evorl.errors import require_above, require_choices
 from evorl.learning.annealing import Annealing
 
-#: Least bandwidth, a squared distance: it lets one particle, or equal ones, have a kernel at all.
-FLOOR = 1e-8
 #: What an adaptive bandwidth may be divided by.
 DIVISORS = torch.linspace(0.1, 2.0, 20, dtype=torch.float64)
 
@@ -34,6 +32,10 @@ class SteinConfig:
     """How the temperature changes over the budget; see `evorl.learning.annealing`."""
     bandwidth: Literal["svpg", "svgd"] = "svpg"
     """Median of squared distances over 2 log(n + 1), as in SVPG's code, or over log(n + 1), as in SVGD."""
+    median_diagonal: bool = True
+    """Whether the median is over the whole matrix of distances, the zeros of its diagonal included, as in the code."""
+    bandwidth_floor: float = 1e-8
+    """Least bandwidth, a squared distance: it lets one particle, or equal ones, have a kernel at all."""
     adaptive_bandwidth: bool = False
     """Whether the bandwidth is divided by what brings the rows of the kernel nearest to a sum of 2."""
     sharing: bool = True
@@ -45,6 +47,7 @@ class SteinConfig:
         """Raise ConfigError if a setting cannot work."""
         require_choices(self)
         require_above("alpha", self.alpha, 0)
+        require_above("bandwidth_floor", self.bandwidth_floor, 0)
 
 
 def squared_distances(particles: Tensor) -> Tensor:
@@ -57,13 +60,12 @@ def squared_distances(particles: Tensor) -> Tensor:
 
 
 def bandwidth(squares: Tensor, config: SteinConfig) -> Tensor:
-    """Return the bandwidth h, no dimensions, for squared distances (n, n).
-
-    The median is over the whole matrix, the n zeros of the diagonal included.
-    """
-    median = squares.flatten().quantile(0.5, interpolation="midpoint")
+    """Return the bandwidth h, no dimensions, for squared distances (n, n)."""
+    others = ~torch.eye(len(squares), dtype=torch.bool, device=squares.device)
+    entries = squares.flatten() if config.median_diagonal or len(squares) == 1 else squares[others]
+    median = entries.quantile(0.5, interpolation="midpoint")
     divisor = {"svpg": 2.0, "svgd": 1.0}[config.bandwidth] * log(len(squares) + 1)
-    plain = (median / divisor).clamp(min=FLOOR)
+    plain = (median / divisor).clamp(min=config.bandwidth_floor)
     if not config.adaptive_bandwidth:
         return plain
     divided = plain / DIVISORS.to(plain.device)

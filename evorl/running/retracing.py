@@ -72,8 +72,8 @@ def retrace_line(config: Any, lineage: Lineage, line: int) -> Population:
     """
     if line == NO_SOURCE or not lineage.h:
         raise RunFolderError("lineage must hold the answer and its hyperparameters, got a run that left none")
-    if getattr(config, "weight_noise", 0.0):
-        raise ConfigError(f"weight_noise must be 0 to retrace what was copied, got {config.weight_noise}")
+    if getattr(config, "perturb_weights", 0.0):
+        raise ConfigError(f"perturb_weights must be 0 to retrace what was copied, got {config.perturb_weights}")
     run, before = Retraced(config), sources(lineage)
     copied: OnCopy = config.replay_on_copy if isinstance(config, pbt.Config) else "keep"
     members = run.population

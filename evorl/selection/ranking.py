@@ -7,8 +7,7 @@ from torch import Tensor
 
 
 def best_first(fitness: Tensor) -> Tensor:
-    """Return the rows (n,) by falling fitness (n,): NaN last, ties to the lower row."""
-    by_value = torch.argsort(
-        fitness.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf), descending=True, stable=True
-    )
-    return by_value[torch.argsort(fitness[by_value].isnan().int(), stable=True)]
+    """Return the rows (n,) by falling fitness (n,): what is not finite last, ties to the lower row."""
+    finite = fitness.isfinite()
+    by_value = torch.argsort(fitness.where(finite, -torch.inf), descending=True, stable=True)
+    return by_value[torch.argsort((~finite)[by_value].int(), stable=True)]

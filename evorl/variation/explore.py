@@ -34,8 +34,8 @@ class ExploreConfig:
     """One of the two multiplies a number; the paper's 0.8 and 1.2 let it shrink by 2 percent on average."""
     resample_probability: float = 0.25
     """Of each hyperparameter by itself to be drawn anew, where explore is `both`."""
-    weight_noise: float = 0.0
-    """Standard deviation of the noise on the parameters of who was just copied."""
+    perturb_weights: float = 0.0
+    """Standard deviation of the noise on the parameters of who just copied, who is then evaluated again."""
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
@@ -43,7 +43,7 @@ class ExploreConfig:
         if not 0 < down < 1 < up:
             raise ConfigError(f"perturb_factors must lie below 1 and above 1, got {self.perturb_factors}")
         require_between("resample_probability", self.resample_probability, 0, 1)
-        require_at_least("weight_noise", self.weight_noise, 0)
+        require_at_least("perturb_weights", self.perturb_weights, 0)
 
 
 def explore(space: Space, values: Values, draws: Tensor, factors: Factors, resample_probability: float) -> Values:
@@ -68,7 +68,7 @@ def explore(space: Space, values: Values, draws: Tensor, factors: Factors, resam
     }
 
 
-def perturb_weights(params: Tensor, normals: Tensor, strength: float) -> Tensor:
+def perturbed(params: Tensor, normals: Tensor, strength: float) -> Tensor:
     """Return params (m, d) with noise: standard normals (m, d) times `strength`."""
     return params + strength * normals
 
@@ -94,9 +94,9 @@ def explore_by(propose: Propose, config: ExploreConfig, streams: Streams) -> Exp
 
     def explored(population: Population, rows: Sequence[int]) -> Population:
         copied, values = population[rows], propose(population, rows)
-        if config.weight_noise:
+        if config.perturb_weights:
             normals = streams.rows("explore_h", rows).normal(copied.params.shape[1]).to(copied.params.device)
-            copied = copied.with_params(perturb_weights(copied.params, normals, config.weight_noise))
+            copied = copied.with_params(perturbed(copied.params, normals, config.perturb_weights))
         return population.put(rows, copied.with_traits(**traits_of(values)))
 
     return explored
@@ -108,7 +108,7 @@ def _changer(config: ExploreConfig, space: Space, streams: Streams) -> Callable[
         return lambda values, own: dict(values)
     shares = {"perturb": 0.0, "resample": 1.0, "both": config.resample_probability}
     if config.explore not in shares:
-        mutate = operator("explore", config.explore)
+        mutate = operator("explore", config.explore, ("none", *shares))
         return lambda values, own: _mutated(space, values, mutate, streams) if space else values
     factors, share = config.perturb_factors, shares[config.explore]
     if share < 1:

@@ -55,9 +55,9 @@ def genetic_toolbox(config: GeneticConfig, layout: Sequence[Block], generator: G
     """
     toolbox = base.Toolbox()
     own = {"rows": partial(mate_rows, layout=layout, generator=generator)}
-    toolbox.register("mate", own.get(config.mate) or operator("mate", config.mate))
+    toolbox.register("mate", own.get(config.mate) or operator("mate", config.mate, own))
     sparse = {"sparse": partial(mutate_sparse, layout=layout, generator=generator, config=config)}
-    toolbox.register("mutate", sparse.get(config.mutate) or operator("mutate", config.mutate))
+    toolbox.register("mutate", sparse.get(config.mutate) or operator("mutate", config.mutate, sparse))
     toolbox.register("select", operator("select", config.select))
     toolbox.register("clone", copy.deepcopy)
     return toolbox

@@ -14,6 +14,7 @@ import evorl
 from evorl import tuned
 from evorl.algorithms.pb2 import PB2, Config
 from evorl.errors import ConfigError
+from evorl.interaction import Episodes
 from evorl.learning import OffPolicy, TD3Config
 from evorl.learning.ppo import PPOConfig
 from evorl.policies import NetworkConfig
@@ -34,12 +35,29 @@ def config(n: int = 4, **further: Any) -> Config:
 @pytest.mark.parametrize(
     "further",
     [
-        {"bottom_fraction": 0.5, "donor_fraction": 0.5, "weight_noise": 0.1},
+        {"bottom_fraction": 0.5, "donor_fraction": 0.5},
         {"explore": "perturb", "fitness": "training", "copy": "h"},
     ],
 )
 def test_the_contract_of_the_loop_is_kept(further: dict[str, Any]) -> None:
     evorl.check_algorithm(PB2, config(**further))
+
+
+def test_no_two_evaluations_play_the_same_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the noise of the first interval would be another one than that of the later ones."""
+    starts: list[int] = []
+    play = Episodes.play
+
+    def listening(episodes: Episodes, members: Any, seeds: Any, *rest: Any, **further: Any) -> Any:
+        starts.extend(seeds)
+        return play(episodes, members, seeds, *rest, **further)
+
+    monkeypatch.setattr(Episodes, "play", listening)
+    run = PB2(config(3, window=2))
+    for _ in range(2):
+        run.step()
+    assert len(starts) == 3 * 3 * 2
+    assert len(set(starts)) == len(starts)
 
 
 def test_members_are_evaluated_before_they_learn_and_that_is_counted() -> None:
@@ -177,9 +195,10 @@ def test_reports_have_what_was_fitted_and_proposed() -> None:
     [
         ({"space": {"tau": "categorical:0.1,0.2"}}, "space of tau must be of numbers, or use pb2-mix, got categorical"),
         ({"population_size": 1}, "population_size must be at least 2, as one alone copies nobody"),
-        ({"interval": 501}, "interval must be at most 500, a member's share of total_timesteps = 2000, got 501"),
+        ({"interval": 501}, "interval must be at most 500, a member's share of the budget, got 501"),
         ({"interval": 500}, "total_timesteps must be at least 2032, which one generation can take, got 2000"),
-        ({"explore": "gaussian"}, "explore must name an operator"),
+        ({"perturb_weights": 0.1}, "perturb_weights must be 0, as an improvement is of h alone, got 0.1"),
+        ({"explore": "gaussian"}, "explore must be one of none, perturb, resample, both, or an operator"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_anything_runs(further: dict[str, Any], message: str) -> None:

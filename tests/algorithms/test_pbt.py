@@ -1,4 +1,4 @@
-"""PBT: who learns under what, who copies and explores, controls without evolution, and the paper's quadratic."""
+"""PBT: who learns under what, who copies and explores, and controls without evolution."""
 
 import dataclasses
 from typing import Any
@@ -67,7 +67,12 @@ def generations(run: PBT[Any], turns: int) -> list[Population]:
             "copy": "h",
             "burn_in_unit": "updates",
         },
-        {"explore": "deap.tools:mutGaussian:mu=0,sigma=0.2,indpb=0.5", "weight_noise": 0.1, **ALL},
+        {
+            "explore": "deap.tools:mutGaussian:mu=0,sigma=0.2,indpb=0.5",
+            "perturb_weights": 0.1,
+            "fitness": "fresh",
+            **ALL,
+        },
     ],
 )
 def test_the_contract_of_the_loop_is_kept(settings: dict[str, Any]) -> None:
@@ -77,6 +82,21 @@ def test_the_contract_of_the_loop_is_kept(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize("settings", [{"learner": PPOConfig(rollout_length=12, minibatches=2, epochs=1), "space": {}}])
 def test_the_contract_is_kept_by_a_learner_without_a_replay(settings: dict[str, Any]) -> None:
     evorl.check_algorithm(PBT, config(**settings, window=2))
+
+
+def test_whose_weights_are_perturbed_is_evaluated_again_and_that_is_counted() -> None:
+    run = PBT(config(8, perturb_weights=0.1, fitness="fresh", window=2, **ALL))
+    generations(run, 1)
+    copied = run.population.traits["copied"].nonzero()[:, 0].tolist()
+    before = run.ledger.steps["fitness"]
+    candidates = run.vary(run.population)
+    assert copied
+    assert run.ledger.steps["fitness"] == before + len(copied) * 2 * LIMIT
+    starts = [[run.streams.episode_seed(f"copy {k}", 1, place, 0) for place in range(len(copied))] for k in range(2)]
+    returns = [run.episodes.play(candidates[copied], seeds, "fitness").returns for seeds in starts]
+    assert candidates.fitness[copied].tolist() == pytest.approx(np.mean(returns, axis=0).tolist())
+    others = [row for row in range(8) if row not in copied]
+    assert torch.equal(candidates.fitness[others], run.population.fitness[others])
 
 
 def test_who_copied_starts_from_its_donor_and_explores_and_the_others_go_on() -> None:
@@ -238,7 +258,11 @@ def test_the_answer_is_the_best_before_the_last_copying() -> None:
         ({"space": {"discont": "0:1"}}, "space must name some of .*got 'discont'; did you mean 'discount'"),
         ({"space": {"discount": "0.9:1"}}, "space of discount must be wider to be perturbed"),
         ({"space": {"discount": "0.5:2"}}, "space of discount must lie between 0.0 and 1.0"),
-        ({"exploit": "best"}, "exploit must name an operator"),
+        (
+            {"exploit": "t-test"},
+            "exploit must be one of truncation, tournament, t_test, or .*got 't-test'; did you mean 't_test'",
+        ),
+        ({"explore": "purturb"}, "explore must be one of none, perturb, .*got 'purturb'; did you mean 'perturb'"),
         ({"window": 1, "exploit": "t_test"}, "window must be at least 2, got 1"),
         ({"bottom_fraction": 0.7}, "bottom_fraction must be between 0 and 0.5, got 0.7"),
         (
@@ -246,6 +270,7 @@ def test_the_answer_is_the_best_before_the_last_copying() -> None:
             "interval must be at least 16, window = 4 episodes of 4 steps, got 12; or take a smaller window",
         ),
         ({"warmup_steps": 0}, "warmup_steps must be at least 1, got 0"),
+        ({"perturb_weights": 0.1}, "fitness must be fresh to be measured again after perturb_weights, got auto"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_anything_runs(settings: dict[str, Any], message: str) -> None:

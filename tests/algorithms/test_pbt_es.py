@@ -1,4 +1,4 @@
-"""PBT-ES: the contract, who explores and from what, the paper's quadratic."""
+"""PBT-ES: the contract, who explores and from what, what bad settings get."""
 
 from typing import Any
 
@@ -27,7 +27,8 @@ def config(n: int = 8, **settings: Any) -> Config:
 @EACH
 def test_the_contract_of_the_loop_is_kept(how: str) -> None:
     evorl.check_algorithm(PBTES, config(4, evolution=how))
-    evorl.check_algorithm(PBTES, config(4, evolution=how, exploit="tournament", copy="weights", weight_noise=0.1))
+    noisy = {"perturb_weights": 0.1, "fitness": "fresh"}
+    evorl.check_algorithm(PBTES, config(4, evolution=how, exploit="tournament", copy="weights", **noisy))
 
 
 @EACH

@@ -230,7 +230,7 @@ def test_who_is_stopped_leaves_its_slot_to_a_new_draw_and_costs_nothing() -> Non
         assert (h(run.population) != h(evaluated)).any(1).tolist() == gone.tolist()
     assert begun > 8
     assert begun <= run.begun
-    assert run.step()["successive-halving/trials"] == run.begun
+    assert run.step()["successive_halving/trials"] == run.begun
 
 
 def test_at_a_rung_only_the_best_of_those_that_came_go_on() -> None:

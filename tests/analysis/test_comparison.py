@@ -17,7 +17,7 @@ from evorl.algorithms.pbt import PBT
 from evorl.analysis import Comparison, compare
 from evorl.analysis.figures import draw_curves
 from evorl.analysis.statistics import Reference
-from evorl.errors import RunFolderError
+from evorl.errors import ConfigError, RunFolderError
 from evorl.running.settings import to_plain
 from evorl.template import EvoRL
 
@@ -205,6 +205,19 @@ def test_every_pair_of_a_task_has_a_line_with_its_p_corrected_for_all_of_them(tm
     assert [line[-2] for line in lines] == ["undecided", "above", "above", "above"]
     assert lines[0][-1] == "10, 3"
     assert "p (Holm) is corrected for all pairs of the task" in comparison.table()
+
+
+def test_the_pair_that_was_named_before_is_not_among_those_corrected_for(tmp_path: Path) -> None:
+    make_group(tmp_path, "ga", FIRST)
+    make_group(tmp_path, "erl", SECOND)
+    make_group(tmp_path, "cem", [13.3, 13.2, 12.1])
+    comparison = compare([tmp_path], primary=("cem", "erl"))
+    own = [pair.difference.p for pair in comparison.pairs("T-v0")]
+    corrected = [own[0], max(own[1], 2 * own[2]), 2 * own[2]]
+    assert [pair.p_corrected for pair in comparison.pairs("T-v0")] == pytest.approx(corrected)
+    assert "for all pairs of the task, but for cem and erl, named before the runs" in comparison.table()
+    with pytest.raises(ConfigError, match=r"^primary must be two of cem, erl, ga, got 'gaa'; did you mean 'ga'\?$"):
+        compare([tmp_path], primary=("erl", "gaa"))
 
 
 def test_a_pair_is_undecided_if_the_correction_makes_it_so(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from support import ORACLE
 
 from benchmarks import generation
-from benchmarks.generation import JOBS, Clock, extrapolated, measure
+from benchmarks.generation import JOBS, Clock, configured, extrapolated, measure
 from evorl.learning import DDPGConfig, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Identities, Population
@@ -40,6 +40,11 @@ def test_a_timed_part_returns_what_it_returned_and_counts_from_the_first_generat
     assert clock.timed("evaluate", lambda: members) is members
     assert clock.timed("vary", lambda: members) is members
     assert {part: len(taken) for part, taken in clock.seconds.items() if taken} == {"vary": 1}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.algorithm.name)
+def test_every_job_can_begin_as_it_stands(job: generation.Job) -> None:
+    job.algorithm(configured(job)).close()
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.algorithm.name)

@@ -493,7 +493,9 @@ def test_a_finished_run_in_the_folder_is_not_replaced_unless_told(complaint: Com
 
 PRESET = ["--preset", "quick", "--checkpoint-seconds", "0", "--no-progress", "--test-episodes", "2"]
 CYCLES = ["--warmup-steps", "200", "--interval", "200", "--final-episodes", "3"]
-FOUR = ["--env-id", "Pendulum-v1", "--population-size", "4"]
+ONE = ["--env-id", "Pendulum-v1"]
+FOUR = [*ONE, "--population-size", "4"]
+TUNED = ["--total-timesteps", "8000", "--window", "1", *CYCLES]
 KILLED = {
     "cem Pendulum": ["cem", "--env-id", "Pendulum-v1", "--population-size", "4", "--total-timesteps", "80000"],
     "td3 Pendulum": ["td3", "--env-id", "Pendulum-v1", "--total-timesteps", "5000", *CYCLES],
@@ -503,6 +505,19 @@ KILLED = {
     "p3s-td3 Pendulum": ["p3s-td3", *FOUR, "--total-timesteps", "10000", "--final-episodes", "3"],
     "pbt Pendulum": ["pbt", *FOUR, "--total-timesteps", "10000", "--burn-in", "400", "--window", "1", *CYCLES],
     "svpg swing-up": ["svpg", "--env-id", "evorl/CartPoleSwingUp-v0", "--total-timesteps", "100000"],
+    "ga Pendulum": ["ga", *FOUR, "--total-timesteps", "80000"],
+    "ddpg Pendulum": ["ddpg", *ONE, "--total-timesteps", "5000", *CYCLES],
+    "sac Pendulum": ["sac", *ONE, "--total-timesteps", "3000", *CYCLES],
+    "a2c Pendulum": ["a2c", *ONE, "--total-timesteps", "10000", "--interval", "200"],
+    "ppo Pendulum": ["ppo", *ONE, "--total-timesteps", "10000"],
+    "pb2 Pendulum": ["pb2", *FOUR, "--burn-in", "400", *TUNED],
+    "pb2-mix Pendulum": ["pb2-mix", *FOUR, "--burn-in", "400", *TUNED, "--space", "tau=categorical:0.005,0.05"],
+    "pbt-es Pendulum": ["pbt-es", *FOUR, "--burn-in", "400", *TUNED],
+    "mf-pbt Pendulum": ["mf-pbt", *ONE, "--population-size", "8", "--ratios", "1", "2", "--burn-in", "400", *TUNED],
+    "random-search Pendulum": ["random-search", *FOUR, *TUNED],
+    "grid-search Pendulum": ["grid-search", *ONE, *TUNED],
+    "bayesian-search Pendulum": ["bayesian-search", *FOUR, *TUNED],
+    "successive-halving Pendulum": ["successive-halving", *FOUR, *TUNED],
     "td3 HalfCheetah": ["td3", "--env-id", "HalfCheetah-v5", "--total-timesteps", "4000", *CYCLES],
 }
 

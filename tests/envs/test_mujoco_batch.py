@@ -89,6 +89,9 @@ HEALTHY = {"healthy_reward": 0.7, "terminate_when_unhealthy": False, "healthy_z_
 SEEN = {"exclude_current_positions_from_observation": False}
 HUMANOID = {f"include_{name}_in_observation": False for name in ("cinert", "qfrc_actuator")}
 
+FELT = {f"include_{name}_in_observation": False for name in ("cvel", "cfrc_ext")}
+FORCES = {"contact_force_range": (-0.3, 0.3)}
+
 
 @pytest.mark.parametrize(
     ("env_id", "kwargs"),
@@ -110,6 +113,17 @@ HUMANOID = {f"include_{name}_in_observation": False for name in ("cinert", "qfrc
         ("Pusher-v5", {"reward_near_weight": 0.3, "reward_dist_weight": 0.7, "reward_control_weight": 0.13}),
         ("InvertedPendulum-v5", {"reset_noise_scale": 0.15, "frame_skip": 1}),
         ("InvertedDoublePendulum-v5", {"healthy_reward": 3, "reset_noise_scale": 0.2}),
+        ("Swimmer-v4", {**RUNNER, **SEEN}),
+        ("Hopper-v5", {"frame_skip": 2, "xml_file": "hopper.xml"}),
+        ("Walker2d-v5", {"healthy_angle_range": (-0.3, 0.2), "frame_skip": 2, "xml_file": "walker2d.xml"}),
+        ("Ant-v5", {"frame_skip": 3, "xml_file": "ant.xml"}),
+        ("Ant-v4", {**HEALTHY, **FORCES, "healthy_z_range": (0.4, 0.8), "use_contact_forces": True}),
+        ("Humanoid-v5", {"healthy_reward": 3.0, "healthy_z_range": (1.1, 1.9), **FELT, "frame_skip": 3}),
+        ("Humanoid-v5", {"terminate_when_unhealthy": False, "xml_file": "humanoid.xml"}),
+        ("HumanoidStandup-v5", {**FELT, "impact_cost_range": (0.0, 0.01), "impact_cost_weight": 1e-3, "frame_skip": 3}),
+        ("Reacher-v5", {"frame_skip": 3, "xml_file": "reacher.xml"}),
+        ("Pusher-v5", {"frame_skip": 3}),
+        ("InvertedDoublePendulum-v5", {"frame_skip": 3}),
     ],
 )
 def test_the_arguments_of_a_task_count(env_id: str, kwargs: dict[str, Any]) -> None:

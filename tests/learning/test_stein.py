@@ -1,7 +1,9 @@
 """Stein directions against the sums as they are written, finite differences, and what must not change them."""
 
 import re
+import statistics
 from collections.abc import Callable, Mapping
+from math import log
 from typing import Any
 
 import pytest
@@ -105,6 +107,20 @@ def test_at_the_median_the_kernel_is_a_power_of_the_number_of_particles(n: int, 
     assert kernel(sum(middle, torch.tensor(0.0)) / 2, h).item() == pytest.approx((n + 1.0) ** -power, rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [2, 3, 4, 16])
+def test_the_median_may_leave_the_diagonal_out(n: int) -> None:
+    squares = squared_distances(drawn(n)[0])
+    between = [squares[i, j].item() for i in range(n) for j in range(n) if i != j]
+    h = bandwidth(squares, SteinConfig(median_diagonal=False))
+    assert h.item() == pytest.approx(statistics.median(between) / (2 * log(n + 1)), rel=1e-12)
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_one_particle_has_the_least_bandwidth(diagonal: bool) -> None:
+    config = SteinConfig(median_diagonal=diagonal, bandwidth_floor=0.25)
+    assert bandwidth(torch.zeros(1, 1), config).item() == 0.25
+
+
 @pytest.mark.parametrize("convention", ["svpg", "svgd"])
 @pytest.mark.parametrize(("n", "d"), [(2, 50), (6, 2), (16, 50), (40, 3)])
 def test_the_adaptive_bandwidth_is_the_best_of_twenty(n: int, d: int, convention: Any) -> None:
@@ -126,6 +142,7 @@ def test_the_adaptive_bandwidth_is_the_best_of_twenty(n: int, d: int, convention
         ({"bandwidth": "median"}, "bandwidth must be one of svpg, svgd, got 'median'"),
         ({"annealing": "tan"}, "annealing must be one of none, linear, tanh, cyclic, got 'tan'; did you mean 'tanh'?"),
         ({"alpha": 0.0}, "alpha must be above 0, got 0.0"),
+        ({"bandwidth_floor": 0.0}, "bandwidth_floor must be above 0, got 0.0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -77,9 +77,9 @@ def test_a_finished_run_is_retraced_from_its_folder(tmp_path: Path) -> None:
 
 
 def test_what_no_record_holds_is_refused(tmp_path: Path) -> None:
-    asked = config(weight_noise=0.1)
+    asked = config(perturb_weights=0.1)
     lineage, line, _ = recorded(tmp_path, asked)
-    with pytest.raises(ConfigError, match=r"^weight_noise must be 0 to retrace what was copied, got 0.1$"):
+    with pytest.raises(ConfigError, match=r"^perturb_weights must be 0 to retrace what was copied, got 0.1$"):
         retrace_line(asked, lineage, line)
     with pytest.raises(RunFolderError, match=r"^lineage must hold the answer and its hyperparameters"):
         retrace_line(config(), lineage, -1)

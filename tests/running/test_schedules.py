@@ -75,6 +75,18 @@ class Remembering(pbt.PBT[pbt.Config]):
         return self.latest
 
 
+class Counting(pbt.PBT[pbt.Config]):
+    """PBT that counts how many members copied, generation by generation."""
+
+    copies: ClassVar[list[int]]
+
+    def select(self, evaluated: Population) -> Population:
+        """Count."""
+        parents = super().select(evaluated)
+        self.copies.append(int(parents.traits["copied"].sum()))
+        return parents
+
+
 @pytest.mark.parametrize("copy", ["both", "weights", "h"])
 def test_the_schedule_is_what_the_weights_themselves_remember(copy: Any, tmp_path: Path) -> None:
     asked = config(copy=copy, total_timesteps=4 * 10 * 6)
@@ -90,7 +102,8 @@ def test_the_schedule_is_what_the_weights_themselves_remember(copy: Any, tmp_pat
 
 def test_each_line_has_one_source_and_the_lengths_add_up(tmp_path: Path) -> None:
     asked = config(population_size=6, total_timesteps=6 * 10 * 6)
-    lineage, line, _ = recorded(tmp_path, asked)
+    Counting.copies = []
+    lineage, line, _ = recorded(tmp_path, asked, Counting)
     path = trained_path(lineage, line)
     assert lineage.generation[path].tolist() == list(range(1, 7)), "one a round"
     assert lineage.parent[path[0]] == -1
@@ -99,6 +112,7 @@ def test_each_line_has_one_source_and_the_lengths_add_up(tmp_path: Path) -> None
         len(set(lineage.id[lineage.generation == g]) - set(lineage.id[lineage.generation < g])) for g in range(2, 7)
     ]
     assert copies(lineage).tolist() == [0, *recipients]
+    assert Counting.copies[:-1] == recipients, "who copied in a generation is new in the next"
     assert sum(recipients) >= 5
 
 

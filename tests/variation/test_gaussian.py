@@ -34,6 +34,23 @@ def toolbox_of(strategy: Any) -> base.Toolbox:
     return toolbox
 
 
+def test_the_mean_comes_to_the_optimum_and_the_width_is_the_extra_variance_alone() -> None:
+    """The code's refit divides by the K parents once more: its fixed point is eps / (1 - 1/K), 1.25 eps for K = 5."""
+    size, parents, extra = 100, 5, 1e-2
+    config = GaussianConfig(variance_init=1.0, variance_end=extra, variance_decay=0.5)
+    strategy = DiagonalGaussian(np.full(size, 2.0), 2 * parents, Streams(3).generator("vary"), config)
+    widths = []
+    for turn in range(800):
+        samples = strategy.generate(Individual)
+        for sample in samples:
+            sample.fitness.values = (-float(np.square(sample[:]).sum()),)
+        strategy.update(samples)
+        if turn >= 400:
+            widths.append(strategy.variance.mean())
+    assert np.square(strategy.centroid).mean() < 0.1 * 2.0**2
+    assert np.mean(widths) == pytest.approx(1.25 * extra, rel=0.1)
+
+
 @pytest.mark.parametrize("kind", ["ours", "deap's"])
 def test_stock_generate_and_update_of_deap_runs_on_either_strategy(kind: str) -> None:
     """`deap.cma.Strategy` has the same two verbs, so either takes the other's place in a toolbox."""

@@ -64,8 +64,13 @@ def test_arguments_are_plain_values_bound_by_name(text: str, bound: dict[str, An
 def test_a_fault_names_the_argument_what_was_needed_and_what_came(argument: str, text: str) -> None:
     with pytest.raises(ConfigError) as raised:
         configured(**{argument: text})
-    line = str(raised.value)
-    assert line.startswith(f"{argument} must name an operator, module:function:name=value,..., got {text!r}: ")
+    line, own = str(raised.value), {"mate": "rows", "mutate": "sparse"}.get(argument)
+    operator = "an operator, module:function:name=value,..."
+    if own and ":" not in text:
+        hint = f"; did you mean {own!r}?" if (own, text) == ("rows", "roes") else ""
+        assert line == f"{argument} must be one of {own}, or {operator}, got {text!r}{hint}"
+    else:
+        assert line.startswith(f"{argument} must name {operator}, got {text!r}: ")
     assert "\n" not in line
 
 
