@@ -124,6 +124,7 @@ def pbt() -> PBT[PBTConfig]:
         network=SMALL,
         learner=LEARNER,
         interval=STEPS,
+        window=1,
         warmup_steps=STEPS,
         replay_on_copy="shared",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers.__main__ import by_turns
+from benchmarks.peers.__main__ import by_turns, cem_rl, pbt
 from benchmarks.peers.environment import HERE, Peer
 
 SCRIPT = f"""
@@ -42,3 +42,9 @@ def test_a_peer_that_fails_says_why(tmp_path: Path) -> None:
     script.write_text("raise SystemExit('no such package')")
     with pytest.raises(RuntimeError, match="no such package"):
         Peer(Path(sys.executable), str(script))
+
+
+def test_what_is_compared_with_peers_can_begin_as_it_stands() -> None:
+    for made in (cem_rl(), pbt()):
+        assert made.generation == 1
+        made.close()
