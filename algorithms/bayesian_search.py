@@ -29,7 +29,6 @@ class Config(trials.Config):
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        super().check()
         require_at_least("trials", self.trials, 1)
         require_at_least("startup_trials", self.startup_trials, 1)
         if self.trials % self.population_size:

@@ -42,7 +42,6 @@ class Config(GeneticConfig, template.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check()
         require_at_least("population_size", self.population_size, 2)
         require_at_least("episodes_per_member", self.episodes_per_member, 1)
 

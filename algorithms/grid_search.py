@@ -30,7 +30,6 @@ class Config(tuned.Config):
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        super().check()
         require_at_least("points", self.points, 1)
         counts = axes(self.hyperparameters, self.points)
         shape = " x ".join(f"{len(values)} of {name}" for name, values in counts.items())

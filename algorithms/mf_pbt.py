@@ -33,7 +33,6 @@ class Config(FrequencyConfig, pbt.Config):
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        super().check()
         self.check_ratios(self.population_size, self)
 
 

@@ -43,7 +43,6 @@ class Config(pbt.Config):
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        super().check()
         if self.perturb_weights:
             raise ConfigError(f"perturb_weights must be 0, as an improvement is of h alone, got {self.perturb_weights}")
         share = self.total_timesteps // self.population_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from evorl.algorithms import pb2
 from evorl.variation import Categories
@@ -14,10 +14,7 @@ class Config(pb2.Config):
     """Settings of PB2-Mix: those of PB2, whose space may hold categoricals."""
 
 
-ConfigT = TypeVar("ConfigT", bound=Config)
-
-
-class PB2Mix(pb2.PB2[ConfigT]):
+class PB2Mix(pb2.PB2[Config]):
     """TV.EXP3.M chooses the categories of who copied; then PB2 the numbers, by a covariance of both (CoCaBO)."""
 
     name = "pb2-mix"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from evorl.algorithms import pb2
 from evorl.variation import Categories
@@ -14,10 +14,7 @@ class Config(pb2.Config):
     """Settings of PB2-Rand: those of PB2, whose space may hold categoricals."""
 
 
-ConfigT = TypeVar("ConfigT", bound=Config)
-
-
-class PB2Rand(pb2.PB2[ConfigT]):
+class PB2Rand(pb2.PB2[Config]):
     """A category is drawn anew with probability 1/2; then PB2 the numbers, by a process that sees only these."""
 
     name = "pb2-rand"

@@ -12,7 +12,7 @@ from torch import Tensor
 from evorl import tuned
 from evorl.errors import ConfigError
 from evorl.evaluation import Report, describe_lineage
-from evorl.learning import ActingConfig, DDPGConfig, OnCopy
+from evorl.learning import DDPGConfig, OnCopy
 from evorl.population import Population
 from evorl.selection import Exploit, ExploitConfig, best_first, copy_and_mark, make_exploit, never_copied, ready
 from evorl.variation import Explore, ExploreConfig, make_explore
@@ -29,8 +29,6 @@ class Config(ExploitConfig, ExploreConfig, tuned.Config):
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        for part in (ActingConfig, ExploitConfig, ExploreConfig):
-            part.check(self)
         self.check_members(self.population_size, self.window)
         if self.replay_on_copy == "clear" and isinstance(self.learner, DDPGConfig):
             raise ConfigError("replay_on_copy must not be clear with ddpg, whose minibatches hold no transition twice")

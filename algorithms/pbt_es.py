@@ -14,11 +14,6 @@ from evorl.variation import Evolution, EvolutionConfig, Explore, explore_by
 class Config(EvolutionConfig, pbt.Config):
     """Settings of PBT-ES; of `explore` only none is read here, and no `perturb_factors`."""
 
-    def check(self) -> None:
-        """Raise ConfigError if a setting cannot work."""
-        for part in (EvolutionConfig, pbt.Config):
-            part.check(self)
-
 
 class PBTES(pbt.PBT[Config]):
     """Who copies takes over weights and hyperparameters; these then breed with those of members that stayed."""

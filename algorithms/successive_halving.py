@@ -27,7 +27,6 @@ class Config(trials.Config):
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        super().check()
         require_at_least("first_rung", self.first_rung, 1)
         require_at_least("reduction_factor", self.reduction_factor, 2)
         require_at_least("rungs", self.rungs, 1)

@@ -43,10 +43,6 @@ class Config(ParticlesConfig, template.Config):
     learner: ParticleLearnerConfig = field(default_factory=ReinforceConfig)
     """The policy gradient, on a batch of whole episodes of at least `rollout_length` steps a particle."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check()
-
 
 class SVPG(EvoRL[Config]):
     """Every particle plays a batch; the kernel mixes their policy gradients and drives them apart."""

@@ -66,7 +66,8 @@ def require_integers(settings: Any) -> None:
     """Raise ConfigError unless every field of a dataclass that is to be an integer is one."""
     for name, hint in get_type_hints(type(settings)).items():
         value = getattr(settings, name)
-        if hint is int and (isinstance(value, bool) or not isinstance(value, int)):
+        absent = hint == int | None and value is None
+        if hint in (int, int | None) and not absent and (isinstance(value, bool) or not isinstance(value, int)):
             raise ConfigError(f"{name} must be an integer, got {value!r}")
 
 

@@ -5,6 +5,7 @@ It is the control of every hybrid, and what the hybrids of acting members (PBT, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -54,7 +55,6 @@ class Config(ActingConfig, template.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check()
         require_at_least("interval", self.interval, 1)
         if isinstance(self.learner, A2CConfig):
             if self.interval % self.learner.rollout_length:
@@ -130,8 +130,12 @@ class Learners(EvoRL[ConfigT]):
 
     def initialise(self) -> Population:
         """Fresh members, each with a learner of its own."""
-        fresh = self.fresh(self.config.population_size)
-        return fresh.with_traits(**self.training.init(fresh.params))
+        n = self.config.population_size
+        return self.with_learners(self.fresh(n), range(n))
+
+    def with_learners(self, fresh: Population, rows: Sequence[int]) -> Population:
+        """Return new members in the slots `rows` with a new learner each, drawn from these slots' streams alone."""
+        return fresh.with_traits(**self.training.init(fresh.params, rows))
 
     def learn(self, candidates: Population) -> Population:
         """Every member acts, stores and updates, step by step, for an interval."""

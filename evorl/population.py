@@ -169,7 +169,7 @@ class Population:
         return replace(donors, id=self.identities.take(len(donors)), parent=donors.id, origin=(origin,) * len(donors))
 
     def put(self, rows: Sequence[int], individuals: Population) -> Population:
-        """Return this population with other individuals in the slots `rows`; they bring all their traits."""
+        """Return this population with other individuals in the slots `rows`; of their traits those of this one."""
 
         def filled(column: Tensor, others: Tensor) -> Tensor:
             return column.index_put((torch.as_tensor(rows, dtype=torch.int64, device=column.device),), others)
@@ -189,7 +189,12 @@ class Population:
         """Return this population with the parameters of `donor`, one row, in the slot `row`, under the slot's id.
 
         The donor becomes the parent; the fitness of the row is unknown. `traits` (1, ...) of the row are set.
+
+        Raises:
+            ValueError: this population has no such trait.
         """
+        if further := set(traits) - set(self.traits):
+            raise ValueError(f"traits must be among {sorted(self.traits)}, got {sorted(further)}")
         injected = replace(
             self[[row]],
             params=donor.params,

@@ -6,7 +6,7 @@ parents --vary--> candidates --learn--> candidates --evaluate--> evaluated --sel
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar, cast, final, get_args, get_origin
 
@@ -66,6 +66,9 @@ class Config:
         except (RuntimeError, AssertionError) as error:  # torch says both
             reason = str(error).splitlines()[0]
             raise ConfigError(f"device must be one that torch can use, got {self.device!r}: {reason}") from error
+        for part in reversed(type(self).__mro__):  # whatever a config is composed of may check its own settings
+            if "check" in vars(part):
+                vars(part)["check"](self)
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -156,7 +159,7 @@ class EvoRL(Generic[ConfigT]):
         Raises:
             ConfigError: there is no such preset, or a setting cannot work.
         """
-        presets: dict[str, Mapping[str, Any]] = {"published": {}, "common": {}, **cls.presets}
+        presets: dict[str, Mapping[str, Any]] = {"published": {}, **cls.presets}
         if name not in presets:
             hint = nearest(name, presets)
             raise ConfigError(f"preset of {cls.name} must be one of {', '.join(presets)}, got {name!r}{hint}")
@@ -271,7 +274,12 @@ class EvoRL(Generic[ConfigT]):
 
     def fresh(self, n: int) -> Population:
         """Return `n` new members with parameters drawn from each row's stream `initialise`."""
-        params = self.policy.network.init(self.streams.rows("initialise", range(n)))
+        return self.fresh_in(range(n))
+
+    @final
+    def fresh_in(self, rows: Sequence[int]) -> Population:
+        """Return new members for the slots `rows`, with parameters drawn from these rows' streams `initialise`."""
+        params = self.policy.network.init(self.streams.rows("initialise", rows))
         return Population.fresh(params.to(self.config.device), self.identities, "initial")
 
     def _check_budget(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 from evorl.errors import ConfigError, nearest
+from evorl.imports import import_module
 
 OPERATOR = "an operator, module:function:name=value,..."
 #: What DEAP's conventions give each operator: individuals and how many, two individuals, one. Who copies whom is a
@@ -34,10 +34,10 @@ def operator(argument: str, text: str, others: Collection[str] = ()) -> Callable
     module, _, rest = text.partition(":")
     name, _, pairs = rest.partition(":")
     try:
-        function = getattr(importlib.import_module(module), name)
+        function = getattr(import_module(argument, module), name)
         split = [pair.partition("=") for pair in pairs.split(",") if pair]
         bound = {key: ast.literal_eval(value) for key, _, value in split}
-    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+    except (ConfigError, AttributeError, ValueError, SyntaxError) as error:
         raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
     if not callable(function):
         raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: it cannot be called")

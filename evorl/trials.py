@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from evorl import learners, tuned
+from evorl import tuned
 from evorl.evaluation import Report
 from evorl.hyperparameters import Values, traits_of
 from evorl.population import Population
@@ -59,8 +59,9 @@ class Trials(tuned.TunedLearners[ConfigT]):
         self.begun += len(rows)
         replaced = evaluated[rows].traits
         unknown, age = torch.full_like(replaced["fitness_returns"], torch.nan), torch.zeros_like(replaced["age"])
-        fresh = learners.Learners.initialise(self)[rows].with_traits(**traits_of(values))
-        return evaluated.put(rows, fresh.with_traits(fitness_returns=unknown, age=age))
+        fresh = self.fresh_in(rows) if self.task.has_environment else self.fresh(len(rows))
+        traits = {**traits_of(values), "fitness_returns": unknown, "age": age}
+        return evaluated.put(rows, self.with_learners(fresh, rows).with_traits(**traits))
 
     def answer(self) -> Population:
         """The best by fitness of the trials that have ended and of those that are under way."""

@@ -163,6 +163,15 @@ def test_a_trait_set_later_needs_a_row_for_each_member_too() -> None:
         evaluated().with_fitness(torch.zeros(2))
 
 
+def test_an_injected_row_cannot_bring_a_trait_that_nobody_has() -> None:
+    members = Population.fresh(torch.zeros(2, 3), Identities(), "initial", {"age": torch.zeros(2)})
+    donor = Population.fresh(torch.ones(1, 3), Identities(), "agent")
+    injected = members.inject(1, donor, "agent", age=torch.ones(1))
+    assert injected.traits["age"].tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"^traits must be among \['age'\], got \['from_agent'\]$"):
+        members.inject(1, donor, "agent", from_agent=torch.ones(1))
+
+
 def test_a_clone_may_be_changed_in_place_without_harm_to_the_original() -> None:
     original = evaluated()
     kept = copy.deepcopy(original.state_dict())

@@ -10,10 +10,12 @@ import pytest
 import torch
 from support import ORACLE, same
 
+from evorl import learners
 from evorl.envs import GymnasiumEnvs, MujocoBatchEnvs
 from evorl.errors import ConfigError
 from evorl.policies import NetworkConfig
 from evorl.population import Population
+from evorl.selection.exploit import ExploitConfig
 from evorl.task import Backend
 from evorl.template import Config, EvoRL
 
@@ -146,8 +148,22 @@ def test_the_config_type_is_read_off_the_base_and_inherited() -> None:
         pass
 
     assert Climber.config_type is Config
-    assert Own.config_type is Wider
-    assert Child.config_type is Wider
+
+
+def test_whatever_a_config_is_composed_of_checks_its_own_settings() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Mixed(ExploitConfig, learners.Config):
+        pass
+
+    given: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"updates_per_step": 0}, "updates_per_step must be at least 1, got 0"),
+        ({"alpha": 2}, "alpha must be between 0 and 1, got 2"),
+        ({"bottom_fraction": 0.6}, "bottom_fraction must be between 0 and 0.5, got 0.6"),
+        ({"interval": 0}, "interval must be at least 1, got 0"),
+    )
+    for settings, line in given:
+        with pytest.raises(ConfigError, match=f"^{line}$"):
+            Mixed(env_id=ORACLE, **settings)
 
 
 def test_the_name_is_that_of_the_class_in_words_unless_given() -> None:
@@ -306,7 +322,7 @@ def test_a_preset_is_the_named_settings_with_those_given_on_top() -> None:
 def test_an_unknown_preset_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^preset of climber must be one of published, common, small, got 'smal'; did you mean 'small'\?$",
+        match=r"^preset of climber must be one of published, small, got 'smal'; did you mean 'small'\?$",
     ):
         Climber.preset("smal", env_id=ORACLE)
 

@@ -2,7 +2,7 @@
 
 from evorl.analysis.comparison import Comparison, Outcome, Pair, Row, compare
 from evorl.analysis.reading import Group, read_runs
-from evorl.analysis.statistics import Difference, Estimate, area, equivalence, holm, iqm, welch
+from evorl.analysis.statistics import Difference, Estimate, Reference, area, equivalence, holm, iqm, welch
 
 __all__ = [
     "Comparison",
@@ -11,6 +11,7 @@ __all__ = [
     "Group",
     "Outcome",
     "Pair",
+    "Reference",
     "Row",
     "area",
     "compare",

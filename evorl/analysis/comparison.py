@@ -201,7 +201,6 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 def compare(
     folders: Iterable[str | Path],
     reference: Reference | None = None,
-    margin: float = float("nan"),
     outcome: Outcome = "final",
     column: str = TESTED,
     primary: Collection[str] = (),
@@ -211,7 +210,6 @@ def compare(
     Args:
         folders: run folders, or folders that hold them.
         reference: a published result to test every row against.
-        margin: the largest difference from it that counts as none.
         outcome: what a seed is scored by.
         column: of `progress.csv`, which the curves are of.
         primary: labels of the two groups whose difference is the question, if one was named before the runs.
@@ -231,7 +229,7 @@ def compare(
         _require_tests(curves, reached)
         ended = all(curve.budget == reached for curve in curves)
         scores = ([_score(curve, reached, ended, outcome) for curve in group.curves] for group in of_task)
-        found = (_row(*pair, reached, ended, reference, margin) for pair in zip(of_task, scores, strict=True))
+        found = (_row(*pair, reached, ended, reference) for pair in zip(of_task, scores, strict=True))
         rows += sorted(found, key=lambda row: -row.mean)
     return Comparison(tuple(rows), tuple(left_out), outcome, column, frozenset(primary))
 
@@ -260,10 +258,10 @@ def _score(curve: Curve, steps: int, ended: bool, outcome: Outcome) -> float:
     return curve.final if ended else float(curve.returns[curve.steps <= steps][-1])
 
 
-def _row(group: Group, scored: list[float], steps: int, ended: bool, reference: Reference | None, margin: float) -> Row:
+def _row(group: Group, scored: list[float], steps: int, ended: bool, reference: Reference | None) -> Row:
     grid = np.linspace(0, steps, POINTS)
     returns = np.stack([np.interp(grid, curve.steps, curve.returns) for curve in group.curves])
     scores = np.array(scored)
     std = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
-    tested = equivalence(scores, reference, margin) if reference else float("nan")
+    tested = equivalence(scores, reference) if reference else float("nan")
     return Row(group, steps, scores, float(scores.mean()), std, iqm(scores), grid, iqm(returns), ended, tested)

@@ -121,26 +121,32 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Reference:
-    """A published result: mean and standard deviation over seeds."""
+    """A published result, and what counts as equal to it.
+
+    Attributes:
+        mean, std: over its seeds.
+        seeds: how many.
+        margin: the largest difference of means that counts as none; above 0.
+    """
 
     mean: float
     std: float
     seeds: int
+    margin: float
 
 
-def equivalence(returns: ArrayLike, reference: Reference, margin: float) -> float:
-    """Return the p-value of two one-sided Welch tests that the means differ by less than `margin` (Schuirmann 1987).
+def equivalence(returns: ArrayLike, reference: Reference) -> float:
+    """Return the p-value of two one-sided Welch tests that the means differ by less than the margin (Schuirmann 1987).
 
     Args:
         returns: (seeds,).
         reference: the published result.
-        margin: the largest difference that counts as none; above 0.
     """
     values = np.asarray(returns, np.float64)
     if len(values) < 2:
         return math.nan
     ours: dict[str, Any] = {"std1": values.std(ddof=1), "nobs1": len(values), "equal_var": False}
     theirs: dict[str, Any] = {"mean2": reference.mean, "std2": reference.std, "nobs2": reference.seeds}
-    above = stats.ttest_ind_from_stats(values.mean() + margin, **ours, **theirs, alternative="greater").pvalue
-    below = stats.ttest_ind_from_stats(values.mean() - margin, **ours, **theirs, alternative="less").pvalue
+    above = stats.ttest_ind_from_stats(values.mean() + reference.margin, **ours, **theirs, alternative="greater").pvalue
+    below = stats.ttest_ind_from_stats(values.mean() - reference.margin, **ours, **theirs, alternative="less").pvalue
     return float(max(above, below))

@@ -48,9 +48,9 @@ def run(words: Sequence[str]) -> None:
     from evorl.analysis.statistics import Reference
     from evorl.analysis.summary import write_summaries
 
-    reference = None if asked.reference is None else Reference(*asked.reference)
-    margin = float("nan") if asked.margin is None else asked.margin
-    comparison = compare(asked.runs, reference, margin, asked.outcome, asked.column, asked.primary or ())
+    published, margin = asked.reference, asked.margin
+    reference = None if published is None or margin is None else Reference(*published, margin)
+    comparison = compare(asked.runs, reference, asked.outcome, asked.column, asked.primary or ())
     summaries = write_summaries(comparison, asked.runs[0])
     out = asked.out or summaries
     out.mkdir(parents=True, exist_ok=True)

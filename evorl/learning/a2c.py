@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -73,10 +73,14 @@ class A2C(PolicyGradient):
         super().__init__(task, policy, config)
         self.critic = MLP(task.observation_size, 1, config.critic)
 
-    def init(self, params: Tensor, streams: Streams) -> dict[str, Tensor]:
-        """Return the learner's traits for new members (n, d): value networks, moments, normaliser."""
-        critic = self.critic.init(streams.rows("critic", range(len(params)))).to(params.device)
-        return {**super().init(params, streams), "critic": critic, **adam_state("critic", critic)}
+    def init(self, params: Tensor, streams: Streams, rows: Sequence[int] | None = None) -> dict[str, Tensor]:
+        """Return the learner's traits for new members (n, d): value networks, moments, normaliser.
+
+        Value networks are drawn from the streams of `rows`, the first n if not given.
+        """
+        drawn = streams.rows("critic", range(len(params)) if rows is None else rows)
+        critic = self.critic.init(drawn).to(params.device)
+        return {**super().init(params, streams, rows), "critic": critic, **adam_state("critic", critic)}
 
     def prepare(self, params: Tensor, state: State, rollout: Rollout, h: Hyperparameters) -> PolicyBatch:
         """Return the batch of a rollout, its advantages by the value network in `state`; a target is both together."""

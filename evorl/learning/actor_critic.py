@@ -7,7 +7,7 @@ of the members that it trains, or of a population of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -73,7 +73,8 @@ class ActorCritic(ABC):
     Attributes:
         critic_clip: norm to which a row's critic gradient is clipped; infinity for none.
         actor_clip: likewise for the actor.
-        replacement: whether a transition can stand twice in a minibatch.
+        replacement: whether a transition can stand twice in a minibatch of `update_`; CEM-RL's critic, which draws for
+            itself, lets it, as its code does.
     """
 
     #: What may differ by row, and the range in which it makes sense.
@@ -109,9 +110,13 @@ class ActorCritic(ABC):
         """Return the policies (n, d) of the target action."""
         return members.traits["target_actor"]
 
-    def init(self, actors: Tensor, streams: Streams) -> dict[str, Tensor]:
-        """Return the learner's traits for new actors (n, d): critics, targets, moments and the count of updates."""
-        critic = self.critic.init(streams.rows("critic", range(len(actors)))).to(actors.device)
+    def init(self, actors: Tensor, streams: Streams, rows: Sequence[int] | None = None) -> dict[str, Tensor]:
+        """Return the learner's traits for new actors (n, d): critics, targets, moments and the count of updates.
+
+        The critics are drawn from the streams of `rows`, the first n if not given.
+        """
+        drawn = streams.rows("critic", range(len(actors)) if rows is None else rows)
+        critic = self.critic.init(drawn).to(actors.device)
         return {
             "target_actor": actors.clone(),
             "critic": critic,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from evorl.errors import require_at_least
 from evorl.learning.actor_critic import State
-from evorl.learning.off_policy import ActingConfig
 from evorl.policies import Network
 from evorl.policies.distance import Coordinates, policy_distance
 
@@ -38,7 +37,7 @@ def mean_distances(state: State) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidanceConfig(ActingConfig):
+class GuidanceConfig:
     """How strongly members are pulled and how distances are measured; the defaults are those of the authors' code."""
 
     beta: float = 1.0
@@ -56,7 +55,6 @@ class GuidanceConfig(ActingConfig):
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        super().check()
         for name in ("beta", "rho", "minimum_distance"):
             require_at_least(name, getattr(self, name), 0)
 

@@ -16,7 +16,7 @@ from evorl.errors import require_at_least
 from evorl.interaction import Collected, Collector, Replay
 from evorl.learning.actor_critic import ActorCritic, FurtherLoss
 from evorl.learning.training import OnCopy
-from evorl.policies import OrnsteinUhlenbeck
+from evorl.policies import DeterministicPolicy, OrnsteinUhlenbeck
 from evorl.population import Population
 from evorl.streams import Streams
 
@@ -88,7 +88,8 @@ class OffPolicy:
     @property
     def tunable(self) -> Mapping[str, tuple[float, float]]:
         """What may differ from member to member, and the range in which it makes sense."""
-        return self.learner.tunable
+        noise = {"exploration_noise": (0.0, 2.0)} if isinstance(self.collector.policy, DeterministicPolicy) else {}
+        return {**self.learner.tunable, **noise}
 
     def follow(self, plan: Tensor, replay: OnCopy) -> None:
         """Let who copies begin a new episode, and its replay be as `replay` says."""
@@ -121,9 +122,9 @@ class OffPolicy:
         if collected.finished:
             push_returns_(recent, collected.finished, collected.returns)
 
-    def init(self, params: Tensor) -> dict[str, Tensor]:
-        """Return the traits of new members with parameters (n, d)."""
-        return {**self.learner.init(params, self.streams), **new_records(len(params))}
+    def init(self, params: Tensor, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Return the traits of new members with parameters (n, d) in the slots `rows`."""
+        return {**self.learner.init(params, self.streams, rows), **new_records(len(params))}
 
     def act_and_learn(
         self, candidates: Population, steps: int, generation: int, extra: FurtherLoss | None = None

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from evorl.budget import Ledger
-from evorl.errors import ConfigError
 from evorl.interaction import Collector, Rollout
 from evorl.learning.a2c import A2C
 from evorl.learning.off_policy import mean_losses, new_records, push_returns_
@@ -57,9 +56,9 @@ class OnPolicy:
         """Return the members; there is no warm-up."""
         return candidates
 
-    def init(self, params: Tensor) -> dict[str, Tensor]:
-        """Return the traits of new members with parameters (n, d)."""
-        return {**self.learner.init(params, self.streams), **new_records(len(params))}
+    def init(self, params: Tensor, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Return the traits of new members with parameters (n, d) in the slots `rows`."""
+        return {**self.learner.init(params, self.streams, rows), **new_records(len(params))}
 
     def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:
         """Return the members after `steps` steps of each, every rollout followed by its updates.
@@ -67,11 +66,11 @@ class OnPolicy:
         Their traits hold the window of training returns and the mean losses of this call.
 
         Raises:
-            ConfigError: the steps are not those of whole rollouts.
+            ValueError: the steps are not those of whole rollouts.
         """
         length = self.learner.config.rollout_length
         if steps % length:
-            raise ConfigError(f"interval must be a multiple of rollout_length = {length}, got {steps}")
+            raise ValueError(f"steps must be a multiple of rollout_length = {length}, got {steps}")
         members, losses = candidates.clone(), []
         for _ in range(steps // length):
             collected = [self.collector.step(members, generation) for _ in range(length)]

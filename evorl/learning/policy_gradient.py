@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evorl.errors import require_above, require_at_least, require_between
+from evorl.errors import require_above, require_at_least, require_between, require_integers
 from evorl.interaction import Rollout
 from evorl.learning.actor_critic import Hyperparameters, State
 from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
@@ -45,6 +45,7 @@ class PolicyGradientConfig:
     """Norm to which the gradient is clipped; None for no clipping."""
 
     def __post_init__(self) -> None:
+        require_integers(self)
         require_at_least("rollout_length", self.rollout_length, 1)
         require_above("learning_rate", self.learning_rate, 0)
         require_between("discount", self.discount, 0, 1)
@@ -115,7 +116,7 @@ class PolicyGradient(ABC):
         """
         return log_probs * advantages
 
-    def init(self, params: Tensor, streams: Streams) -> dict[str, Tensor]:
+    def init(self, params: Tensor, streams: Streams, rows: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Return the learner's traits for new members with parameters (n, d): moments, normaliser."""
         traits = adam_state("actor", params)
         if self.config.normalise_observations:

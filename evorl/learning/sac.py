@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 from typing import ClassVar
@@ -70,9 +70,9 @@ class SAC(ActorCritic):
         self.policy = SquashedGaussianPolicy(self.actor)
         self.temperature, self.learns_temperature = config.temperature, config.learn_temperature
 
-    def init(self, actors: Tensor, streams: Streams) -> dict[str, Tensor]:
+    def init(self, actors: Tensor, streams: Streams, rows: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Return the learner's traits for new actors (n, d): those of its kind, and the temperature, but no target."""
-        traits = super().init(actors, streams)
+        traits = super().init(actors, streams, rows)
         del traits["target_actor"]
         traits["log_temperature"] = torch.full((len(actors),), log(self.temperature), device=actors.device)
         if self.learns_temperature:

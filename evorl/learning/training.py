@@ -29,7 +29,7 @@ class NoTraining:
         """Return the members as they are."""
         return candidates
 
-    def init(self, params: Tensor) -> dict[str, Tensor]:
+    def init(self, params: Tensor, rows: Sequence[int]) -> dict[str, Tensor]:
         """Return no traits."""
         return {}
 
@@ -72,8 +72,8 @@ class Training(Protocol):
     def warm_up(self, candidates: Population, rows: Sequence[int], generation: int) -> Population:
         """Return the members after the warm-up of only `rows`, under the same ids; as they are if there is none."""
 
-    def init(self, params: Tensor) -> dict[str, Tensor]:
-        """Return the traits of new members with parameters (n, d)."""
+    def init(self, params: Tensor, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Return the traits of new members with parameters (n, d) in the slots `rows`."""
 
     def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:
         """Return the members after `steps` steps of each, under the same ids, and what they learned from them."""

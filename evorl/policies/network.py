@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from evorl.errors import require_above, require_at_least, require_choices
+from evorl.errors import ConfigError, require_above, require_at_least, require_choices
 from evorl.policies.chain import Chain, ChainPullback
 from evorl.policies.layers import Activate, Activation, Layer, LayerNorm, Linear, Norm
 from evorl.streams import RowStreams
@@ -37,6 +37,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for width in self.hidden_sizes:
             require_at_least("hidden_sizes", width, 1)
+            if not isinstance(width, int):
+                raise ConfigError(f"hidden_sizes must be integers, got {width!r}")
         require_above("last_layer_scale", self.last_layer_scale, 0)
         require_choices(self)
 

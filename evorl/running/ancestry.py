@@ -150,7 +150,7 @@ def copies(lineage: Lineage) -> Integers:
     return np.array(new, dtype=np.int64)
 
 
-def winner(lineage: Lineage) -> int:
+def best_of_last(lineage: Lineage) -> int:
     """Return the number of the line of the best of the last generation; NaN is worst, ties go to the lowest row.
 
     Raises:

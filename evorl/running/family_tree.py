@@ -16,11 +16,11 @@ from evorl.running.ancestry import (
     Floats,
     Integers,
     Lineage,
+    best_of_last,
     copies,
     path_to,
     sources,
     surviving_roots,
-    winner,
 )
 
 UNKNOWN = "#C8C8C8"
@@ -31,7 +31,7 @@ BEND = np.linspace(0, 1, 12)
 
 
 def draw_tree(lineage: Lineage) -> Figure:
-    """Return the family tree: a line a member, an arc a copy, and the winner's path drawn thick.
+    """Return the family tree: a line a member, an arc a copy, the path to the best of the last generation drawn thick.
 
     Slots lie below each other over environment steps. The colour of a member's line in a generation is its fitness,
     grey where unknown; an arc leads from the donor's slot to a dot in the slot of its copy, at the moment of the copy.
@@ -43,7 +43,7 @@ def draw_tree(lineage: Lineage) -> Figure:
     figure = Figure(figsize=(9, 1.8 + 0.24 * min(slots, 40)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    begins, before, path = _begins(lineage), sources(lineage), path_to(lineage, winner(lineage))
+    begins, before, path = _begins(lineage), sources(lineage), path_to(lineage, best_of_last(lineage))
     segments = _segments(lineage, begins)
     moved = np.flatnonzero((before != NO_SOURCE) & (lineage.row != lineage.row[before]))
     on_path = moved[np.isin(moved, path)]
@@ -102,7 +102,7 @@ def _members(figure: Figure, axes: Axes, lineage: Lineage, segments: NDArray[np.
 def _label(axes: Axes, lineage: Lineage, slots: int) -> None:
     roots = surviving_roots(lineage)
     told = f"{roots[0]} roots, {roots[-1]} surviving, {copies(lineage).sum()} copies"
-    axes.set_title(f"Family tree: {told}; thick: the winner's path", loc="left", fontsize="medium")
+    axes.set_title(f"Family tree: {told}; thick: the path to the best at the end", loc="left", fontsize="medium")
     axes.set_xlim(0, lineage.steps[-1])
     axes.set_ylim(slots - 0.4, -0.6)
     axes.set_xlabel("environment steps, all members")

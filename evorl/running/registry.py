@@ -93,8 +93,7 @@ def from_path(path: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
     """
     import_modules(imports)
     module, _, name = path.partition(":")
-    import_modules([module])
-    found: type[EvoRL[Any]] | None = getattr(sys.modules[module], name, None)
+    found: type[EvoRL[Any]] | None = getattr(import_module("algorithm", module), name, None)
     if found is None:
         raise ConfigError(f"algorithm must be importable, got {path!r}: no {name} in {module}")
     return found

@@ -12,7 +12,7 @@ from evorl.errors import EvorlError, RunFolderError
 from evorl.evaluation import Report
 from evorl.hyperparameters import Schedule, Space
 from evorl.population import NO_PARENT
-from evorl.running.ancestry import NO_SOURCE, Lineage, read_lineage, sources, winner
+from evorl.running.ancestry import NO_SOURCE, Lineage, best_of_last, read_lineage, sources
 from evorl.running.lineage import Lineage as Record
 from evorl.running.sinks import Sink, TensorBoard
 from evorl.selection import ORIGINS
@@ -102,7 +102,7 @@ class Schedules(Sink):
         parts = [spent * MOMENTS // total for spent in (self._before, steps)]
         self._before = steps
         if parts[0] < parts[1] < MOMENTS and (read := self._read()):
-            self._show(read, winner(read))
+            self._show(read, best_of_last(read))
 
     def finish(self) -> None:
         """Write the schedule and draw the pictures."""

@@ -60,7 +60,7 @@ class BayesianExplore:
     """
 
     def __init__(self, space: Space, categories: Categories, interval: int, rounds: int, streams: Streams) -> None:
-        self.space, self.form, self.interval, self.rounds, self.streams = space, categories, interval, rounds, streams
+        self.space, self.interval, self.rounds, self.streams = space, interval, rounds, streams
         self.columns = _columns(space, categories)
         self.categorical = {
             column: (name, kind)

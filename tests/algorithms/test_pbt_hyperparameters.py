@@ -58,6 +58,7 @@ def test_the_list_is_not_empty_for_anyone() -> None:
     assert {kind for kind, _ in PAIRS} == set(LEARNERS)
     assert ("ppo", "clip_range") in PAIRS
     assert ("sac", "temperature_learning_rate") in PAIRS
+    assert [kind for kind, name in PAIRS if name == "exploration_noise"] == ["td3", "ddpg"]
 
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
@@ -78,8 +79,12 @@ def test_the_next_update_uses_what_was_logged(kind: str, name: str) -> None:
     plain = Population(**{**vars(candidates), "traits": without})
     row = copied[0]
     other = next(theirs for theirs in tunable(kind) if theirs != name)  # frozen, and no trait of the plain members
-    fixed = dataclasses.replace(learner, **{name: logged[row]})
-    alone = PBT(config(fixed, {other: "0.05:0.05"}), state).learn(plain)
+    told = {name: logged[row]}
+    if name == "exploration_noise":
+        asked = config(learner, {other: "0.05:0.05"}, **told)
+    else:
+        asked = config(dataclasses.replace(learner, **told), {other: "0.05:0.05"})
+    alone = PBT(asked, state).learn(plain)
     torch.testing.assert_close(_moved(learned, row), _moved(alone, row), rtol=1e-4, atol=1e-6)
     unlike = next(row for row in range(N) if logged[row] != logged[copied[0]])
     assert not same(_moved(alone, unlike), _moved(learned, unlike)), "it must make a difference"

@@ -233,6 +233,19 @@ def test_who_is_stopped_leaves_its_slot_to_a_new_draw_and_costs_nothing() -> Non
     assert run.step()["successive_halving/trials"] == run.begun
 
 
+def test_a_new_trial_draws_the_same_whoever_else_begins_anew() -> None:
+    alone, together = (SuccessiveHalving(halving_config(first_rung=2)) for _ in range(2))
+    (evaluated,), (same_evaluated,) = turns(alone, 1), turns(together, 1)
+    values = {name: torch.full((1,), 0.5, dtype=torch.float64) for name in alone.space}
+    both = {name: value.repeat(2) for name, value in values.items()}
+    first = alone.begin(evaluated, [2], values)
+    second = together.begin(same_evaluated, [1, 2], both)
+    assert torch.equal(first.params[2], second.params[2])
+    assert torch.equal(first.traits["critic"][2], second.traits["critic"][2])
+    assert not torch.equal(first.params[2], evaluated.params[2])
+    assert first.id[2] == 4, "no id is taken for nobody"
+
+
 def test_at_a_rung_only_the_best_of_those_that_came_go_on() -> None:
     run = SuccessiveHalving(halving_config(8, first_rung=1, total_timesteps=4_000))
     (evaluated,) = turns(run, 1)

@@ -150,9 +150,9 @@ def test_no_finished_run_is_said_in_one_line(tmp_path: Path) -> None:
 def test_a_reference_adds_its_p_value_to_the_table(tmp_path: Path) -> None:
     for seed in range(8):
         make_run(tmp_path, "cem", seed, [(0, 0), (100, 5)], 10.0 + seed, 100)
-    row = compare([tmp_path], Reference(13.5, 2.0, 30), 5.0).rows[0]
+    row = compare([tmp_path], Reference(13.5, 2.0, 30, 5.0)).rows[0]
     assert row.p_equivalent < 0.001
-    assert "p (equivalent)" in compare([tmp_path], Reference(13.5, 2.0, 30), 5.0).table()
+    assert "p (equivalent)" in compare([tmp_path], Reference(13.5, 2.0, 30, 5.0)).table()
 
 
 def make_group(runs: Path, name: str, scores: list[float], task: str = "T-v0") -> None:

@@ -43,21 +43,22 @@ def test_the_interval_of_one_seed_is_unknown_and_the_estimate_is_its_value() -> 
 
 def test_equivalence_is_the_larger_of_two_one_sided_welch_tests() -> None:
     ours = np.random.default_rng(3).normal(10, 2, size=12)
-    reference, margin = Reference(11.0, 3.0, 20), 2.5
+    margin = 2.5
+    reference = Reference(11.0, 3.0, 20, margin)
     variances = ours.var(ddof=1) / 12, 9.0 / 20
     error = math.sqrt(sum(variances))
     freedom = sum(variances) ** 2 / (variances[0] ** 2 / 11 + variances[1] ** 2 / 19)
     difference = ours.mean() - reference.mean
     above = stats.t.sf((difference + margin) / error, freedom)
     below = stats.t.cdf((difference - margin) / error, freedom)
-    assert equivalence(ours, reference, margin) == pytest.approx(max(above, below), rel=1e-9)
+    assert equivalence(ours, reference) == pytest.approx(max(above, below), rel=1e-9)
 
 
 def test_equal_means_are_equivalent_and_far_ones_are_not() -> None:
     ours = np.random.default_rng(4).normal(0, 1, size=50)
-    assert equivalence(ours, Reference(0.0, 1.0, 50), 1.0) < 0.001
-    assert equivalence(ours, Reference(2.0, 1.0, 50), 1.0) > 0.999
-    assert math.isnan(equivalence([1.0], Reference(1.0, 1.0, 5), 1.0))
+    assert equivalence(ours, Reference(0.0, 1.0, 50, 1.0)) < 0.001
+    assert equivalence(ours, Reference(2.0, 1.0, 50, 1.0)) > 0.999
+    assert math.isnan(equivalence([1.0], Reference(1.0, 1.0, 5, 1.0)))
 
 
 FIRST = [10.0, 12, 9, 11, 13, 10, 12, 11, 9, 10]

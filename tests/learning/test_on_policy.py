@@ -11,7 +11,6 @@ from support import counted, oracle, same, total_steps
 
 from evorl.budget import Ledger
 from evorl.envs import GymnasiumEnvs, describe
-from evorl.errors import ConfigError
 from evorl.interaction import Collector, Rollout
 from evorl.learning.a2c import A2C, A2CConfig
 from evorl.learning.on_policy import OnPolicy
@@ -48,7 +47,7 @@ class Side:
             self.learner = PPO(self.task, policy, config)
         self.training = OnPolicy(self.learner, self.collector, self.streams, self.ledger)
         params = policy.network.init(self.streams.rows("initialise", range(self.n)))
-        fresh = Population.fresh(params, Identities(), "initial", self.training.init(params))
+        fresh = Population.fresh(params, Identities(), "initial", self.training.init(params, range(self.n)))
         self.members = fresh.with_fitness(torch.arange(self.n))
 
 
@@ -155,7 +154,7 @@ def test_the_ledger_counts_every_step_and_update(kind: str, updates: int) -> Non
 
 def test_an_interval_that_cuts_a_rollout_is_refused_before_a_step() -> None:
     side = Side(2, "a2c")
-    with pytest.raises(ConfigError, match=r"^interval must be a multiple of rollout_length = 6, got 20$"):
+    with pytest.raises(ValueError, match=r"^steps must be a multiple of rollout_length = 6, got 20$"):
         side.training.act_and_learn(side.members, 20, generation=0)
     assert side.ledger.spent == 0
 
@@ -172,6 +171,6 @@ def test_a_member_learns_to_balance_the_pole() -> None:
     collector = Collector(GymnasiumEnvs(CARTPOLE, 1), 1, CARTPOLE, policy, streams, ledger)
     training = OnPolicy(PPO(CARTPOLE, policy, PPOConfig()), collector, streams, ledger)
     params = policy.network.init(streams.rows("initialise", [0]))
-    members = Population.fresh(params, Identities(), "initial", training.init(params))
+    members = Population.fresh(params, Identities(), "initial", training.init(params, [0]))
     members = training.act_and_learn(members, 20 * 2_048, generation=0)
     assert members.traits["recent_returns"].mean() > 300

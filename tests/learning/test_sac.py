@@ -344,7 +344,7 @@ def test_members_find_the_best_action_of_a_bandit() -> None:
     replay = Replay(2, 1_000, task.observation_size, task.action_size)
     training = OffPolicy(sac, collector, replay, streams, ledger, ActingConfig(warmup_steps=100))
     members = Population.fresh(network.init(streams.rows("initialise", range(2))), Identities(), "initial")
-    members = members.with_traits(**training.init(members.params))
+    members = members.with_traits(**training.init(members.params, range(2)))
     members = training.act_and_learn(members, 600, generation=0)
     actions = policy.act(members, torch.ones(2, 1))
     np.testing.assert_allclose(actions, np.stack([Quadratic.target] * 2), atol=0.1)

@@ -11,7 +11,16 @@ import torch
 
 from evorl.errors import RunFolderError
 from evorl.population import Identities, Population
-from evorl.running.ancestry import Lineage, copies, founders, path_to, read_lineage, sources, surviving_roots, winner
+from evorl.running.ancestry import (
+    Lineage,
+    best_of_last,
+    copies,
+    founders,
+    path_to,
+    read_lineage,
+    sources,
+    surviving_roots,
+)
 from evorl.running.lineage import Lineage as Sink
 from evorl.running.sinks import TensorBoard
 
@@ -72,10 +81,10 @@ def test_copies_are_new_and_have_a_parent(small: Lineage) -> None:
     assert copies(small).tolist() == [0, 2, 1]
 
 
-def test_the_winner_is_the_best_of_the_last_generation_in_the_lowest_row(small: Lineage, tmp_path: Path) -> None:
-    assert winner(small) == 7
+def test_the_best_of_the_last_generation_is_in_the_lowest_row_of_equals(small: Lineage, tmp_path: Path) -> None:
+    assert best_of_last(small) == 7
     unknown = [(*line[:4], None) for line in SMALL]
-    assert winner(read_lineage(written(tmp_path / "unknown.jsonl", unknown))) == 6
+    assert best_of_last(read_lineage(written(tmp_path / "unknown.jsonl", unknown))) == 6
 
 
 def test_an_individual_that_was_away_goes_on_from_its_last_line(tmp_path: Path) -> None:
@@ -119,7 +128,7 @@ def test_a_last_line_that_is_not_whole_is_left_out(tmp_path: Path, small: Lineag
     assert len(empty) == 0
     assert [len(found) for found in (sources(empty), founders(empty), surviving_roots(empty), copies(empty))] == [0] * 4
     with pytest.raises(ValueError, match="lineage must have lines, got none"):
-        winner(empty)
+        best_of_last(empty)
 
 
 @pytest.mark.parametrize("damage", ["no json\n", '{"generation": 1}\n', "[1]\n", '{"h": 3}\n'])

@@ -81,4 +81,4 @@ def test_in_a_long_run_arcs_are_thinner() -> None:
 
 def test_the_title_counts() -> None:
     title = draw_tree(lineage([1, 2, 3, 4, 5, 6])).axes[0].get_title(loc="left")
-    assert title == "Family tree: 3 roots, 1 surviving, 2 copies; thick: the winner's path"
+    assert title == "Family tree: 3 roots, 1 surviving, 2 copies; thick: the path to the best at the end"

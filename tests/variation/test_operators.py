@@ -1,6 +1,8 @@
 """Operators by name: what is bound, and faults that name the argument."""
 
 import copy
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,18 @@ def test_a_fault_names_the_argument_what_was_needed_and_what_came(argument: str,
     else:
         assert line.startswith(f"{argument} must name {operator}, got {text!r}: ")
     assert "\n" not in line
+
+
+def test_an_operator_of_the_users_is_found_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_operators.py").write_text("def mutate(individual):\n    return (individual,)\n")
+    (tmp_path / "broken_operators.py").write_text("raise RuntimeError('not today')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    assert configured(mutate="own_operators:mutate").mutate.func.__module__ == "own_operators"
+    with pytest.raises(ConfigError, match=r"^mutate must name an operator, .*RuntimeError: not today$"):
+        configured(mutate="broken_operators:mutate")
 
 
 def test_something_that_cannot_be_called_is_refused() -> None:
