@@ -71,7 +71,9 @@ class BayesianSearch(trials.Trials[Config]):
         news = {"places": places, "fitness": evaluated.fitness}
         self.told = {name: torch.cat([self.told[name], new]) for name, new in news.items()}
         following = ended + n
-        return evaluated if following == total else self.begin(evaluated, range(n), self.proposals(following, n))
+        if following == total:  # what is left of the budget is no trial's, and trains others
+            return evaluated.descend(range(n), "continued")
+        return self.begin(evaluated, range(n), self.proposals(following, n))
 
     def proposals(self, ended: int, n: int) -> Values:
         """Return the hyperparameters (n,) of the next trials, `ended` trials having ended."""

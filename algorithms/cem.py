@@ -83,7 +83,7 @@ class CEM(EvoRL[ConfigT]):
         rows = candidates.fitness.isnan().nonzero()[:, 0].tolist()
         if not rows:
             return candidates
-        return candidates.put(rows, self.play_fitness(candidates[rows], self.config.episodes_per_member))
+        return candidates.put(rows, self.play_fitness(candidates[rows], self.config.episodes_per_member, rows=rows))
 
     def select(self, evaluated: Population) -> Population:
         """Refit the Gaussian to the better half; the one parent of the next generation is its mean."""

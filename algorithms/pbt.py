@@ -58,7 +58,6 @@ class PBT(tuned.TunedLearners[ConfigT]):
         """Register `exploit` and `explore`; they may be registered anew before the first generation."""
         super().build()
         self.require_returns(self.config.interval, "interval")
-        self.require_fresh_fitness("perturb_weights", self.config.perturb_weights)
         self.champion: Population | None = None
         self.toolbox = base.Toolbox()
         self.toolbox.register("exploit", self.make_exploit())
@@ -83,11 +82,9 @@ class PBT(tuned.TunedLearners[ConfigT]):
         return members.with_traits(**never_copied(members, self.config), root=members.id.clone())
 
     def vary(self, parents: Population) -> Population:
-        """Who just copied explores; whose weights were perturbed is evaluated again."""
+        """Who just copied explores."""
         rows = parents.traits["copied"].nonzero()[:, 0].tolist()
         explored: Population = self.toolbox.explore(parents, rows) if rows else parents
-        if rows and self.config.perturb_weights and self.task.has_environment:
-            explored = explored.put(rows, self.play_fresh(explored[rows], "copy"))
         return explored
 
     def select(self, evaluated: Population) -> Population:

@@ -251,14 +251,20 @@ class EvoRL(Generic[ConfigT]):
         return all(getattr(getattr(self, name), "exact", True) for name in self.state)
 
     @final
-    def play_fitness(self, candidates: Population, trials: int = 1, starts: str = "fitness") -> Population:
-        """Return the candidates with the mean return of `trials` fresh episodes each, stored in `replay` if any.
+    def play_fitness(
+        self,
+        candidates: Population,
+        episodes_per_member: int = 1,
+        starts: str = "fitness",
+        rows: Sequence[int] | None = None,
+    ) -> Population:
+        """Return the candidates with the mean return of fresh episodes each, stored in `replay` if any.
 
-        `starts` names the stream of the start states, so that two evaluations of one generation can differ in them.
+        `starts` names the stream of the start states, so that two evaluations of one generation can differ in them;
+        `rows` are those of the candidates if they are not the whole population.
         """
-        return evaluate_by_episodes(
-            candidates, self.episodes, self.streams, self.generation, trials, starts, self.replay
-        )
+        playing, replay = (self.episodes, self.streams, self.generation), self.replay
+        return evaluate_by_episodes(candidates, *playing, episodes_per_member, starts, replay, rows)
 
     @final
     def make_envs(self, n: int) -> MemberEnvs:

@@ -108,11 +108,6 @@ class TunedLearners(learners.Learners[ConfigT]):
                 f"fitness must be fresh where episodes may never end, {limits}, got {self.config.fitness}"
             )
 
-    def require_fresh_fitness(self, setting: str, value: float) -> None:
-        """Raise ConfigError if fitness is of returns in training, and a setting above 0 has members evaluated again."""
-        if value and self.task.has_environment and not self.config.fresh_episodes:
-            raise ConfigError(f"fitness must be fresh to be measured again after {setting}, got {self.config.fitness}")
-
     def initialise(self) -> Population:
         """Fresh members with hyperparameters of their own, the same for all algorithms that draw them."""
         members = super().initialise()
@@ -120,16 +115,11 @@ class TunedLearners(learners.Learners[ConfigT]):
 
     def evaluate(self, candidates: Population) -> Population:
         """The mean of the latest returns in training, or of fresh episodes; the trait `fitness_returns` holds them."""
-        if self.config.fresh_episodes:
-            return self.play_fresh(candidates, self.starts)
         returns = candidates.traits["recent_returns"][:, -self.config.window :]
+        if self.config.fresh_episodes:
+            names = [f"{self.starts} {episode}" for episode in range(self.config.fresh_episodes)]
+            returns = torch.stack([self.play_fitness(candidates, starts=name).fitness for name in names], dim=1)
         return candidates.with_traits(fitness_returns=returns).with_fitness(returns.nanmean(dim=1))
-
-    def play_fresh(self, candidates: Population, starts: str) -> Population:
-        """Return any members with the mean return of fresh episodes, whose starts are of streams named `starts`."""
-        names = [f"{starts} {episode}" for episode in range(self.config.fresh_episodes)]
-        returns = torch.stack([self.play_fitness(candidates, starts=name).fitness for name in names], dim=1)
-        return candidates.with_traits(fitness_returns=returns).with_fitness(returns.mean(dim=1))
 
     @final
     def evaluate_under(self, candidates: Population, starts: str) -> Population:

@@ -52,19 +52,18 @@ def _trimmed_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]
 
 
 def area(steps: ArrayLike, values: ArrayLike, until: float) -> float:
-    """Return the area under a curve that is linear between its points, from its first to `until`, over that length.
+    """Return the area under a curve that is linear between its points, from 0 to `until`, over that length.
 
     Args:
-        steps: (k,) increasing, from at most `until` on.
+        steps: (k,) increasing, from 0 or more on, the first at most `until`.
         values: (k,) at these steps.
-        until: where the area ends; beyond the last point the curve is constant.
+        until: where the area ends; before the first point and beyond the last one the curve is constant.
     """
     places, heights = np.asarray(steps, np.float64), np.asarray(values, np.float64)
     inside = places < until
-    ends = np.append(places[inside], until)
-    curve = np.append(heights[inside], np.interp(until, places, heights))
-    length = ends[-1] - ends[0]
-    return float(np.trapezoid(curve, ends) / length) if length else float(curve[-1])
+    ends = np.concatenate([[0.0], places[inside], [until]])
+    curve = np.concatenate([heights[:1], heights[inside], [np.interp(until, places, heights)]])
+    return float(np.trapezoid(curve, ends) / until) if until else float(curve[-1])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -15,26 +17,29 @@ def evaluate_by_episodes(
     episodes: Episodes,
     streams: Streams,
     generation: int,
-    trials: int = 1,
-    name: str = "fitness",
+    episodes_per_member: int = 1,
+    starts: str = "fitness",
     replay: Replay | None = None,
+    rows: Sequence[int] | None = None,
 ) -> Population:
-    """Return the candidates with the mean undiscounted return of `trials` deterministic episodes as fitness.
+    """Return the candidates with the mean undiscounted return of deterministic episodes as fitness.
 
     Args:
         candidates: n members.
         episodes: plays and counts.
-        streams: the seed of a start is that of `name`, (generation, row, episode).
+        streams: the seed of a start is that of `starts`, (generation, row, episode).
         generation: the present one.
-        trials: episodes a member.
-        name: of the stream of the starts.
+        episodes_per_member: how many.
+        starts: name of the stream of the starts.
         replay: where every transition is stored, if anywhere.
+        rows: the candidates' rows in their population; the first n if not given.
     """
-    returns = np.zeros((trials, len(candidates)))
-    for trial in range(trials):
-        seeds = [streams.episode_seed(name, generation, row, trial) for row in range(len(candidates))]
+    own = range(len(candidates)) if rows is None else rows
+    returns = np.zeros((episodes_per_member, len(candidates)))
+    for episode in range(episodes_per_member):
+        seeds = [streams.episode_seed(starts, generation, row, episode) for row in own]
         played = episodes.play(candidates, seeds, "fitness", keep=replay is not None)
-        returns[trial] = played.returns
+        returns[episode] = played.returns
         if replay is not None and played.transitions is not None:
             replay.add(played.transitions)
             episodes.ledger.stored += len(played.transitions)

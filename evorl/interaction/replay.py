@@ -37,6 +37,7 @@ class Replay:
         self._records = torch.zeros(rings, min(capacity, FIRST_ALLOCATION), sum(self._widths), device=device)
         self._added = [0] * rings
         self._editions = [0] * rings
+        self._emptied = False
         self._journals: WeakSet[Journal] = WeakSet()
 
     @property
@@ -107,7 +108,12 @@ class Replay:
             streams: one a member; with several rings, member i draws from ring i.
             batch_size: transitions a member.
             replacement: whether a transition can be drawn twice for one minibatch.
+
+        Raises:
+            RuntimeError: what is held was not restored with the rest.
         """
+        if self._emptied:
+            raise RuntimeError("a replay of a finished run was kept without its transitions, and none can be drawn")
         n, rings = len(streams), len(self._added)
         sizes = self.sizes if rings > 1 else self.sizes * n
         return self.take(streams.integers(sizes, batch_size) if replacement else streams.distinct(sizes, batch_size))
@@ -160,6 +166,7 @@ class Replay:
         self._keep_journals()
         self._editions = list(state["editions"])
         self._added = list(state["added"])
+        self._emptied = any(journal is None and added for journal, added in zip(held, self._added, strict=True))
         for ring, journal in enumerate(held):
             if journal is not None:
                 records = records_of(journal).to(self._records.device)

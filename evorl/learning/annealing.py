@@ -34,6 +34,6 @@ def temperature(alpha: float, spent: float, annealing: Annealing) -> float:
     if annealing == "none":
         return alpha
     if annealing == "linear":
-        return max(alpha * min(1.0, 2 * (1 - spent)), LOWEST)
+        return max(alpha * min(1.0, 2 * (1 - spent)), min(alpha, LOWEST))
     weight = tanh((SLOPE * spent) ** POWER) if annealing == "tanh" else (CYCLES * spent % 1) ** POWER
     return alpha / max(weight, LEAST_WEIGHT)

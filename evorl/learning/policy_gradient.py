@@ -132,7 +132,7 @@ class PolicyGradient(ABC):
         """Return J (n,), the mean over a member's steps of the surrogate and the weighted entropy."""
         distribution = self.policy.distribution(params, batch.observations)
         advantages = batch.advantages
-        if self.config.standardise_advantages:
+        if self.config.standardise_advantages and advantages.shape[1] > 1:  # one alone would become 0
             advantages = standardise(advantages, batch.weights)
         surrogate = self.surrogate(distribution.log_prob(batch.actions), advantages, batch, h)
         return weighted_mean(surrogate + column(h["entropy_coefficient"]) * distribution.entropy(), batch.weights)

@@ -57,7 +57,8 @@ class Chain:
         return outputs.view(*inputs.shape[:2], -1), ChainPullback(self, params, inputs, tensors, outputs, kept)
 
     def tensors(self, params: Tensor) -> list[Tensor]:
-        """Return the tensors (n, ...) of rows (n, d), whose entries lie side by side in memory, as views."""
+        """Return the tensors (n, ...) of rows (n, d) as views; of a copy, if a row's entries lie apart in memory."""
+        params = params if params.stride(1) == 1 else params.contiguous()
         n, row, offset = len(params), params.stride(0), params.storage_offset()
         return [
             params.as_strided((n, *shape), (row, *strides), offset + start) for shape, strides, start in self.blocks

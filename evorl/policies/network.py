@@ -39,6 +39,8 @@ class NetworkConfig:
             require_at_least("hidden_sizes", width, 1)
             if not isinstance(width, int):
                 raise ConfigError(f"hidden_sizes must be integers, got {width!r}")
+            if self.layer_norm == "unbiased":  # which divides by the width less one
+                require_at_least("hidden_sizes with layer_norm unbiased", width, 2)
         require_above("last_layer_scale", self.last_layer_scale, 0)
         require_choices(self)
 

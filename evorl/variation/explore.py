@@ -35,7 +35,7 @@ class ExploreConfig:
     resample_probability: float = 0.25
     """Of each hyperparameter by itself to be drawn anew, where explore is `both`."""
     perturb_weights: float = 0.0
-    """Standard deviation of the noise on the parameters of who just copied, who is then evaluated again."""
+    """Standard deviation of the noise on the parameters of who just copied; its fitness is then unknown."""
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""

@@ -16,6 +16,9 @@ from evorl.streams import Streams
 
 Made = TypeVar("Made")
 
+#: Of a covariance, as a share of its largest one.
+LEAST_EIGENVALUE = 1e-14
+
 
 class FullGaussian:
     """`deap.cma.Strategy` behind the interface of `DiagonalGaussian`: random numbers from a stream, and a state.
@@ -34,7 +37,7 @@ class FullGaussian:
         population_size: int,
         streams: Streams,
         variance_init: float = 1e-3,
-        least_std: float = 0.0,
+        least_std: float = 1e-12,
     ) -> None:
         require_at_least("population_size", population_size, 2)
         self._least_std = least_std
@@ -63,11 +66,23 @@ class FullGaussian:
 
     def update(self, population: Sequence[Individual]) -> None:
         """Adapt to the population by fitness; of equals the earlier one is the better."""
-        self._strategy.update(list(population))
+        with np.errstate(invalid="ignore", divide="ignore"):  # of an eigenvalue that rounding made negative, or 0
+            self._strategy.update(list(population))
+        if not (self._strategy.diagD > 0).all():
+            self._lift()
         self._strategy.sigma *= max(1.0, self._least_std / float(np.sqrt(self.variance.mean())))
         for name, value in vars(self._strategy).items():
             if isinstance(value, np.ndarray):  # a resumed strategy has them row by row too, and rounds the same
                 setattr(self._strategy, name, np.ascontiguousarray(value))
+
+    def _lift(self) -> None:
+        """Raise eigenvalues of the covariance that rounding took to 0 or below."""
+        strategy = self._strategy
+        values, axes = np.linalg.eigh(strategy.C)
+        values = np.maximum(values, LEAST_EIGENVALUE * values.max())
+        strategy.C = (axes * values) @ axes.T
+        strategy.cond, strategy.diagD, strategy.B = values[-1] / values[0], values**0.5, axes
+        strategy.BD = axes * strategy.diagD
 
     def state_dict(self) -> dict[str, Any]:
         """Return all numbers of the strategy."""

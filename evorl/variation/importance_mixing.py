@@ -106,7 +106,7 @@ class MixingGaussian(DiagonalGaussian):
         """Return the candidates in which, where possible, `rows` are again those of the last generation.
 
         These keep parameters, id and fitness to the bit, and the trait `reused` (n,) is true; the fitness of all others
-        is unknown.
+        is unknown. Where all candidates could be kept, the last one is a fresh sample all the same.
 
         Args:
             candidates: what `generate` returned.
@@ -119,6 +119,8 @@ class MixingGaussian(DiagonalGaussian):
         places = list(rows)
         old, fresh = (members.params[places].cpu().double().numpy() for members in (last, candidates))
         mixed, kept = mix(old, fresh, self._ratios, self._redraw, self._mixing)
+        if kept.all() and len(places) == len(candidates):  # else nothing would ever be evaluated again
+            mixed[-1], kept[-1] = fresh[-1], False
         params = candidates.params.clone()
         params[places] = torch.from_numpy(mixed).to(params)
         reused[places] = torch.from_numpy(kept)

@@ -157,3 +157,10 @@ def test_the_area_is_the_integral_over_the_length() -> None:
         whole = sum(integrate.quad(np.interp, *ends, (steps, values))[0] for ends in pieces)
         assert area(steps, values, until) == pytest.approx(whole / until, abs=1e-9)
     assert area([0], [3.0], 0) == 3.0
+
+
+def test_what_was_not_tested_before_its_first_steps_is_taken_as_it_was_then() -> None:
+    assert area([2_000, 8_000], [-1_500.0, -150.0], 8_000) == area(
+        [0, 2_000, 8_000], [-1_500.0, -1_500.0, -150.0], 8_000
+    )
+    assert area([2_000, 8_000], [-1_500.0, -150.0], 8_000) == pytest.approx((2 * -1_500 + 6 * -825) / 8)

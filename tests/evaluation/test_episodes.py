@@ -29,7 +29,7 @@ def seed_of(generation: int, row: int, trial: int) -> int:
 
 @pytest.mark.parametrize("trials", [1, 3])
 def test_fitness_is_the_mean_return_over_episodes_from_the_members_own_starts(trials: int) -> None:
-    evaluated = evaluate_by_episodes(members(4), episodes_of(4), Streams(4), generation=2, trials=trials)
+    evaluated = evaluate_by_episodes(members(4), episodes_of(4), Streams(4), generation=2, episodes_per_member=trials)
     for row in range(4):
         returns = [
             episodes_of(1).play(members(4)[[row]], [seed_of(2, row, trial)], "test").returns[0]
@@ -38,6 +38,12 @@ def test_fitness_is_the_mean_return_over_episodes_from_the_members_own_starts(tr
         assert evaluated.fitness[row].item() == pytest.approx(np.mean(returns), rel=1e-5)
     assert evaluated.fitness.dtype == torch.float64
     assert len(set(evaluated.fitness.tolist())) == 4
+
+
+def test_some_of_a_population_start_where_they_would_among_all() -> None:
+    everyone = evaluate_by_episodes(members(4), episodes_of(4), Streams(4), generation=2)
+    some = evaluate_by_episodes(members(4)[[1, 3]], episodes_of(4), Streams(4), generation=2, rows=[1, 3])
+    assert torch.equal(some.fitness, everyone.fitness[[1, 3]])
 
 
 def test_everything_but_the_fitness_stays() -> None:
@@ -69,7 +75,7 @@ def test_every_transition_is_stored_with_its_member_and_counted(rings: int) -> N
     replay = Replay(rings, 1_000, TASK.observation_size, TASK.action_size)
     with counted() as made:
         episodes = episodes_of(4)
-        evaluate_by_episodes(members(4), episodes, Streams(4), generation=2, trials=2, replay=replay)
+        evaluate_by_episodes(members(4), episodes, Streams(4), generation=2, episodes_per_member=2, replay=replay)
         assert total_steps(made) == episodes.ledger.stored == sum(replay.sizes) == episodes.ledger.steps["fitness"]
     assert episodes.ledger.episodes == 8
     for ring in range(rings):

@@ -23,6 +23,7 @@ def test_linear_is_the_decrement_of_the_authors_code() -> None:
     assert temperature(10.0, 0.5, "linear") == 10.0
     assert temperature(10.0, 0.75, "linear") == pytest.approx(5.0)
     assert temperature(10.0, 1.0, "linear") == temperature(10.0, 1.2, "linear") == 0.01
+    assert temperature(0.001, 0.0, "linear") == 0.001, "it does not rise"
 
 
 def test_tanh_weighs_the_gradients_by_a_late_step() -> None:

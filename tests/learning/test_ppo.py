@@ -93,6 +93,16 @@ def learner_of(kind: str, config: PPOConfig = CONFIG) -> PPO:
     return PPO(TASKS[kind], policy_of(TASKS[kind]), config)
 
 
+def test_a_minibatch_of_one_step_is_not_standardised_away() -> None:
+    alone = replace(CONFIG, minibatches=LENGTH)
+    assert alone.standardise_advantages
+    learner = learner_of("gaussian", alone)
+    members = members_of(learner, N)
+    before = members.params.clone()
+    learner.update_(members, rollout_of(TASKS["gaussian"], N, LENGTH, seed=0), Streams(2))
+    assert (members.params != before).any(1).all()
+
+
 def settings_of(config: PPOConfig) -> list[dict[str, float]]:
     return [{name: getattr(config, name) for name in OWN} for _ in range(N)]
 

@@ -80,6 +80,15 @@ def test_a_network_that_stands_twice_in_a_loss_has_the_derivatives_of_both() -> 
     torch.testing.assert_close(found, torch.autograd.grad(twice.square().sum(), params)[0])
 
 
+def test_rows_whose_entries_lie_apart_are_read_as_they_are() -> None:
+    network, inputs = MLP(3, 2, NetworkConfig(hidden_sizes=(7, 5))), torch.randn(4, 6, 3, generator=torch.Generator())
+    params = network.init(Streams(0).rows("initialise", range(4)))
+    apart = params.T.contiguous().T
+    assert apart.stride(1) != 1
+    assert torch.equal(network(apart, inputs), network(params, inputs))
+    assert torch.equal(vjp(network, apart, inputs)[0], vjp(network, params, inputs)[0])
+
+
 def test_nothing_given_is_written_to() -> None:
     twins = Ensemble(MLP(OBSERVATIONS, 1, NetworkConfig(hidden_sizes=(8,), layer_norm="torch"), "tanh"), 2)
     params = twins.init(Streams(0).rows("initialise", range(N))).requires_grad_()

@@ -186,6 +186,11 @@ def test_the_networks_of_an_ensemble_begin_differently() -> None:
     ("settings", "message"),
     [
         ({"hidden_sizes": (8, 0)}, "hidden_sizes must be at least 1, got 0"),
+        ({"hidden_sizes": (8.0,)}, "hidden_sizes must be integers, got 8.0"),
+        (
+            {"hidden_sizes": (8, 1), "layer_norm": "unbiased"},
+            "hidden_sizes with layer_norm unbiased must be at least 2, got 1",
+        ),
         ({"last_layer_scale": 0.0}, "last_layer_scale must be above 0, got 0.0"),
         ({"activation": "swish"}, "activation must be one of relu, tanh, .*, got 'swish'"),
     ],

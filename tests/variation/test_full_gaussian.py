@@ -37,6 +37,21 @@ def test_it_is_stock_cma_on_numbers_of_the_stream() -> None:
     np.testing.assert_allclose(ours.variance, stock.sigma**2 * np.diag(stock.C), rtol=1e-9)
 
 
+def test_it_does_not_collapse_where_all_is_equal_or_the_optimum_is_reached() -> None:
+    ours = FullGaussian(np.zeros(4), 6, Streams(0))
+    for _ in range(1_500):
+        ours.update(told(ours.generate(np.asarray)))
+    assert np.isfinite(ours.centroid).all()
+    assert (ours.variance > 0).all()
+    ours = FullGaussian(np.zeros(2), 10, Streams(1))
+    for _ in range(1_500):
+        samples = [
+            Individual(np.asarray(row), i, -float(row[0] ** 2)) for i, row in enumerate(ours.generate(np.asarray))
+        ]
+        ours.update(samples)
+        assert np.isfinite(np.stack(ours.generate(np.asarray))).all()
+
+
 def test_it_goes_on_from_a_saved_state_as_if_it_had_not_been_cut() -> None:
     streams = Streams(3)
     ours = FullGaussian(np.zeros(D), N, streams)

@@ -253,6 +253,20 @@ def test_before_the_first_update_nothing_is_kept() -> None:
     assert not samples.traits["reused"].any()
 
 
+def test_one_sample_is_fresh_even_where_all_could_be_kept() -> None:
+    """Else nothing would be evaluated, the Gaussian would not move, and all would be kept for ever."""
+    identities = Identities()
+    strategy, _ = strategies(6)
+    last = evaluated(strategy, identities)
+    strategy.earlier = (strategy.mean, strategy.variance)
+    candidates = generation(strategy, identities)
+    samples = strategy.keep(candidates, last, range(6))
+    assert samples.traits["reused"].tolist() == [True] * 5 + [False]
+    assert torch.equal(samples.params[5], candidates.params[5])
+    assert samples.fitness[5].isnan()
+    assert strategy.keep(candidates, last, range(5)).traits["reused"][:5].all(), "where others are fresh anyway"
+
+
 def test_no_rows_may_be_kept() -> None:
     identities = Identities()
     strategy, _ = strategies(4)
