@@ -97,7 +97,7 @@ class CEM(EvoRL[ConfigT]):
         report = {"std": std, "extra_variance": self.strategy.extra}
         if "reused" in evaluated.traits:
             report["reused"] = evaluated.traits["reused"].double().mean().item()
-        return {f"{self.name.replace('-', '_')}/{tag}": value for tag, value in report.items()}
+        return {f"{self.tag}/{name}": value for name, value in report.items()}
 
     @classmethod
     def first_steps(cls, config: ConfigT, task: Task) -> int | None:

@@ -110,7 +110,7 @@ class CEMRL(cem.CEM[Config]):
         """Return the width of the Gaussian, and the mean fitness with and without training."""
         fitness, n = evaluated.fitness, self.config.trained
         trained, untrained = fitness[:n].mean().item(), fitness[n:].mean().item()
-        means = {"cem_rl/trained_fitness": trained, "cem_rl/untrained_fitness": untrained}
+        means = {f"{self.tag}/trained_fitness": trained, f"{self.tag}/untrained_fitness": untrained}
         return {**super().report(evaluated), **means}
 
 

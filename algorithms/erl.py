@@ -66,7 +66,7 @@ class ERL(ga.GA[Config]):
         config, task = self.config, self.task
         capacity = min(config.replay_size, config.total_timesteps)
         self.replay = Replay(1, capacity, task.observation_size, task.action_size, config.device)
-        small = replace(config.network, last_layer_scale=0.1 * config.network.last_layer_scale)
+        small = replace(config.network, last_layer_scale=0.1 * config.network.last_layer_scale)  # the code's
         network = deterministic_policy(task, small, config.actor).network
         self.noise = OrnsteinUhlenbeck(1, task.action_size)
         episodes = Episodes(self.make_envs(1), NoisyPolicy(network, self.noise), self.ledger)

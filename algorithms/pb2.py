@@ -99,8 +99,9 @@ class PB2(pbt.PBT[ConfigT]):
 
     def report(self, evaluated: Population) -> Report:
         """Return also the last fit and proposal, what the interval improved, and how often a fit failed."""
-        tag = self.name.replace("-", "_")
-        return super().report(evaluated) | {f"{tag}/{name}": value for name, value in self.bayesian.report().items()}
+        return super().report(evaluated) | {
+            f"{self.tag}/{name}": value for name, value in self.bayesian.report().items()
+        }
 
     def slices(self) -> Sequence[tuple[int, Tensor]]:
         """Return the acquisition along every h, for each round with a proposal."""

@@ -27,10 +27,10 @@ def describe(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Task:
 
     Raises:
         ConfigError: the id is not registered, the arguments do not fit, observations are not a Box, or actions are
-            not a bounded Box.
+            neither a bounded Box nor Discrete.
     """
     kwargs = dict(env_kwargs or {})
-    environment = _make(env_id, kwargs)
+    environment = make_one(env_id, kwargs)
     try:
         low, high, choices = _actions(env_id, environment.action_space)
         observations = environment.observation_space
@@ -56,7 +56,12 @@ def _actions(env_id: str, actions: gymnasium.Space[Any]) -> tuple[tuple[float, .
     return tuple(map(float, actions.low.ravel())), tuple(map(float, actions.high.ravel())), None
 
 
-def _make(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+def make_one(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Return one environment of Gymnasium's.
+
+    Raises:
+        ConfigError: the id is not registered, or the arguments do not fit.
+    """
     try:
         spec = gymnasium.spec(env_id)
     except gymnasium.error.Error as error:
@@ -115,7 +120,7 @@ class GymnasiumEnvs:
         """Start an episode in each of `rows` from its seed; return the observations (k, o)."""
         observations = np.empty((len(rows), self.task.observation_size), np.float32)
         for index, (row, seed) in enumerate(zip(rows, seeds, strict=True)):
-            environment = self._envs[row] or _make(self.task.env_id, self.task.env_kwargs)
+            environment = self._envs[row] or make_one(self.task.env_id, self.task.env_kwargs)
             self._envs[row], self._elapsed[row] = environment, 0
             try:
                 observation, _ = environment.reset(seed=int(seed))

@@ -13,7 +13,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from numpy.typing import NDArray
 
 from evorl.envs.door import fault, require_finite
-from evorl.envs.gymnasium_envs import _make
+from evorl.envs.gymnasium_envs import make_one
 from evorl.envs.member_envs import Stepped
 from evorl.envs.mujoco_rules import Judged, Observations
 from evorl.envs.mujoco_tasks import RULES
@@ -118,7 +118,7 @@ class MujocoBatchEnvs:
     def _open(self) -> None:
         import mujoco.batch
 
-        self._environment = _make(self.task.env_id, self.task.env_kwargs)
+        self._environment = make_one(self.task.env_id, self.task.env_kwargs)
         for wrapper in _wrappers(self._environment):
             if wrapper not in KNOWN_WRAPPERS:
                 raise self._refusal(f"it is wrapped in {wrapper.__name__}")

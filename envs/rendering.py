@@ -16,7 +16,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.wrappers import HumanRendering
 from numpy.typing import NDArray
 
-from evorl.envs.gymnasium_envs import GymnasiumEnvs, _make
+from evorl.envs.gymnasium_envs import GymnasiumEnvs, make_one
 from evorl.envs.member_envs import Stepped
 from evorl.errors import ConfigError, EnvironmentFault
 from evorl.task import Task
@@ -53,13 +53,13 @@ def make_drawn(task: Task, mode: Literal["human", "rgb_array"]) -> gymnasium.Env
     Raises:
         ConfigError: the task cannot be drawn, or this machine cannot draw it.
     """
-    plain = _make(task.env_id, task.env_kwargs)
+    plain = make_one(task.env_id, task.env_kwargs)
     offered = plain.metadata.get("render_modes") or []
     plain.close()
     drawn = mode if mode in offered else "rgb_array"
     if drawn not in offered:
         raise ConfigError(f"env_id must name a task that draws 'rgb_array', got {task.env_id} with {offered}")
-    environment = _make(task.env_id, {**task.env_kwargs, "render_mode": drawn})
+    environment = make_one(task.env_id, {**task.env_kwargs, "render_mode": drawn})
     if hasattr(environment.unwrapped, "mujoco_renderer"):
         _prepare_mujoco(environment.unwrapped.mujoco_renderer, drawn, CAMERA.isdisjoint(task.env_kwargs))
     if not has_display():

@@ -38,7 +38,8 @@ _HOMES = {
 }
 _MODULES = (
     *("algorithms", "analysis", "budget", "envs", "errors", "evaluation", "hyperparameters", "interaction"),
-    *("learning", "policies", "population", "running", "selection", "streams", "task", "template", "variation"),
+    *("learners", "learning", "policies", "population", "running", "selection", "streams", "task", "template"),
+    *("trials", "tuned", "variation"),
 )
 
 

@@ -140,6 +140,12 @@ class EvoRL(Generic[ConfigT]):
         self._check_budget()
         self.build()
 
+    @property
+    @final
+    def tag(self) -> str:
+        """What the tags of its own scalars begin with."""
+        return self.name.replace("-", "_")
+
     @classmethod
     @final
     def check(cls, config: ConfigT) -> None:

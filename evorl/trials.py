@@ -71,7 +71,7 @@ class Trials(tuned.TunedLearners[ConfigT]):
 
     def report(self, evaluated: Population) -> Report:
         """Return all hyperparameters and their spread, and how many trials have begun."""
-        return {**super().report(evaluated), f"{self.name.replace('-', '_')}/trials": float(self.begun)}
+        return {**super().report(evaluated), f"{self.tag}/trials": float(self.begun)}
 
 
 def _is_better(one: Population, other: Population) -> bool:

@@ -136,7 +136,7 @@ class TunedLearners(learners.Learners[ConfigT]):
 
     def report(self, evaluated: Population) -> Report:
         """Return every member's hyperparameters and how far they spread."""
-        return self.space.report(evaluated.traits, self.name.replace("-", "_"))
+        return self.space.report(evaluated.traits, self.tag)
 
     def slices(self) -> Sequence[tuple[int, Tensor]]:
         """Return what a model expects along every hyperparameter, to be drawn; by default there is no model.

@@ -168,7 +168,7 @@ class Comparison:
         )
 
     def write_csv(self, path: Path) -> None:
-        """Write a line for each seed: task, algorithm, seed, steps, score."""
+        """Write a line for each seed: task, algorithm, preset, seed, steps, score."""
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["task", "algorithm", "preset", "seed", "steps", "score"])

@@ -21,10 +21,10 @@ from evorl.task import Task
 
 @dataclass(frozen=True)
 class Collected:
-    """What one step of all rows brought.
+    """What one step of all rows, or of some, brought.
 
     Attributes:
-        transitions: n steps, one a row.
+        transitions: a step of each of these rows.
         finished: rows whose episode ended with this step.
         returns: (len(finished),) float64 their undiscounted returns.
     """

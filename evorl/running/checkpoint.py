@@ -50,8 +50,9 @@ def read(path: Path, device: str | None = "cpu") -> dict[str, Any]:
     if damaged is not None:
         raise RunFolderError(f"{path} is cut or altered: the checksum of {damaged} does not match")
     expected = FORMATS[path.name]
-    if not isinstance(content, dict) or content.get("format") != expected:
-        raise RunFolderError(f"{path} must have format {expected}, got another")
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != expected:
+        raise RunFolderError(f"{path} must have format {expected}, got {found}")
     if "journals" in content:
         read_journals(RunFolder(path.parent).journals, content)
     return content

@@ -29,7 +29,7 @@ LIBRARIES = ("torch", "numpy", "gymnasium", "mujoco", "deap")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run; this class only names, reads and checks them."""
+    """The files of one run; this class names, reads and checks them, and holds the folder for one process."""
 
     path: Path
 

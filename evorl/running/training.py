@@ -95,6 +95,8 @@ def resume(
     Raises:
         ConfigError: a sink cannot work.
         RunFolderError: there is nothing to resume, or it is of another class, version or config, cut or altered.
+        EnvironmentFault: an environment failed; the last checkpoint stands.
+        Interrupted: the user ended the run after a generation; it can be resumed once more.
     """
     folder = RunFolder(Path(run))
     stored = folder.read_config()
