@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Climbing:
         self.run, self.gain = run, gain
         self.tunable: Mapping[str, tuple[float, float]] = dict.fromkeys(("x", "y", "kind"), (-1e9, 1e9))
 
-    def init(self, params: Tensor) -> dict[str, Tensor]:
+    def init(self, params: Tensor, rows: Sequence[int]) -> dict[str, Tensor]:
         return {}
 
     def act_and_learn(self, candidates: Population, steps: int, generation: int) -> Population:

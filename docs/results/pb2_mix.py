@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
@@ -45,7 +45,7 @@ class Peaks:
     def __init__(self, run: pb2.PB2[Any]) -> None:
         self.run = run
 
-    def init(self, params: Tensor) -> dict[str, Tensor]:
+    def init(self, params: Tensor, rows: Sequence[int]) -> dict[str, Tensor]:
         """Return no traits."""
         return {}
 
