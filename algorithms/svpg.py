@@ -11,9 +11,8 @@ import torch
 from evorl import template
 from evorl.evaluation import Report
 from evorl.interaction import Episodes, play_batch
-from evorl.learning import A2CConfig, ReinforceConfig, new_records, push_returns_
+from evorl.learning import A2CConfig, ReinforceConfig, mean_losses, new_records, push_returns_
 from evorl.learning.annealing import temperature
-from evorl.learning.off_policy import mean_losses
 from evorl.learning.particles import ParticleLearnerConfig, ParticlesConfig, climb_, make_particle_learner
 from evorl.policies import NetworkConfig, StochasticPolicy, stochastic_policy
 from evorl.population import Population

@@ -15,10 +15,11 @@ from evorl.learning.choice import (
 )
 from evorl.learning.ddpg import DDPG, DDPGConfig
 from evorl.learning.guidance import Guidance, GuidanceConfig, mean_distances, new_distances
-from evorl.learning.off_policy import WINDOW, ActingConfig, OffPolicy, new_records, push_returns_
+from evorl.learning.off_policy import ActingConfig, OffPolicy
 from evorl.learning.on_policy import OnPolicy
 from evorl.learning.policy_gradient import PolicyBatch, PolicyGradient, PolicyGradientConfig
 from evorl.learning.ppo import PPO, PPOConfig
+from evorl.learning.records import WINDOW, mean_losses, new_records, push_returns_
 from evorl.learning.reinforce import Reinforce, ReinforceConfig
 from evorl.learning.sac import SAC, SACConfig
 from evorl.learning.shared_critic import CriticSchedule, SharedCritic
@@ -66,6 +67,7 @@ __all__ = [
     "make_policy",
     "make_rollout_learner",
     "mean_distances",
+    "mean_losses",
     "new_distances",
     "new_records",
     "push_returns_",

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from evorl.errors import require_at_least, require_between
 from evorl.interaction import Rollout
-from evorl.learning.actor_critic import Hyperparameters, State
-from evorl.learning.adam import adam_, adam_state, column
+from evorl.learning.adam import adam_, adam_state
 from evorl.learning.advantages import generalised_advantages, weighted_mean
 from evorl.learning.policy_gradient import PolicyBatch, PolicyGradient, PolicyGradientConfig, clip_together_
+from evorl.learning.traits import Hyperparameters, State, column
 from evorl.policies import MLP, NetworkConfig, StochasticPolicy, normalise
 from evorl.population import Population
 from evorl.streams import Streams

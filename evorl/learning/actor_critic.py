@@ -16,15 +16,12 @@ from torch import Tensor
 
 from evorl.errors import require_above, require_at_least, require_between, require_choices, require_integers
 from evorl.interaction import Replay
-from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
+from evorl.learning.adam import adam_, adam_state
+from evorl.learning.traits import Hyperparameter, Hyperparameters, State, column, own_or_set
 from evorl.policies import Ensemble, Network, Precision, in_precision, normalise, vjp
 from evorl.population import Population, Transitions
 from evorl.streams import RowStreams, Streams
 
-#: What a learner reads and writes: named (n, ...) tensors.
-State = Mapping[str, Tensor]
-#: Hyperparameters by name, one for all members or (n,).
-Hyperparameters = Mapping[str, Hyperparameter]
 #: A further loss (n,) of the actors, such as a pull to another policy. It is given their parameters (n, d), the state
 #: (n, ...) that goes with them, in which it may write, and observations (n, b, o); now and then of some members only.
 FurtherLoss = Callable[[Tensor, State, Tensor], Tensor]
@@ -128,8 +125,7 @@ class ActorCritic(ABC):
 
     def hyperparameters(self, state: State) -> dict[str, Hyperparameter]:
         """Return what the next update uses: a member's own trait `h.<name>` if there is one, else the setting."""
-        own = {name: state[f"h.{name}"].float() for name in self.tunable if f"h.{name}" in state}
-        return {name: own.get(name, getattr(self.config, name)) for name in self.tunable}
+        return own_or_set(state, self.config, self.tunable)
 
     def update_(
         self, members: Population, replay: Replay, updates: int, streams: Streams, extra: FurtherLoss | None = None
@@ -266,11 +262,6 @@ def clip_(gradient: Tensor, norm: float) -> None:
     """Scale each row of a gradient (n, d) in place so that its Euclidean norm is at most `norm`, as torch clips."""
     if norm < float("inf"):
         gradient.mul_((norm / (gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp_(max=1.0))
-
-
-def per_sample(value: Hyperparameter, dimensions: int) -> Tensor:
-    """Return a hyperparameter so that it broadcasts over (n, b, ...)."""
-    return torch.as_tensor(value).view(-1, *[1] * (dimensions - 1))
 
 
 def _normalised(traits: State, batch: Transitions) -> Transitions:

@@ -7,15 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from evorl.learning.traits import Hyperparameter
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-
-#: A hyperparameter: one value for all members, or (n,) a value each.
-Hyperparameter = float | Tensor
-
-
-def column(value: Hyperparameter) -> Hyperparameter:
-    """Return `value` so that it multiplies (n, d) row by row."""
-    return value[:, None] if isinstance(value, Tensor) else value
 
 
 def adam_state(name: str, params: Tensor) -> dict[str, Tensor]:

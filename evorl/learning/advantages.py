@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from evorl.learning.adam import Hyperparameter, column
+from evorl.learning.traits import Hyperparameter, column
 
 
 def accumulate(values: Tensor, decay: Tensor) -> Tensor:

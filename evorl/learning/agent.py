@@ -10,7 +10,7 @@ from torch import Tensor
 from evorl.budget import Ledger
 from evorl.interaction import Episodes, Replay
 from evorl.learning.actor_critic import ActorCritic
-from evorl.learning.off_policy import count_updates, mean_losses, new_records, push_returns_
+from evorl.learning.records import count_updates, mean_losses, new_records, push_returns_
 from evorl.population import Population
 from evorl.streams import Streams
 

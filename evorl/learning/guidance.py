@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evorl.errors import require_at_least
-from evorl.learning.actor_critic import State
+from evorl.learning.traits import State
 from evorl.policies import Network
 from evorl.policies.distance import Coordinates, policy_distance
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from evorl.budget import Ledger
 from evorl.interaction import Collector, Rollout
 from evorl.learning.a2c import A2C
-from evorl.learning.off_policy import mean_losses, new_records, push_returns_
+from evorl.learning.records import mean_losses, new_records, push_returns_
 from evorl.learning.training import OnCopy
 from evorl.population import Population
 from evorl.streams import Streams

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from evorl.errors import require_above, require_at_least, require_between, require_integers
 from evorl.interaction import Rollout
-from evorl.learning.actor_critic import Hyperparameters, State
-from evorl.learning.adam import Hyperparameter, adam_, adam_state, column
+from evorl.learning.adam import adam_, adam_state
 from evorl.learning.advantages import standardise, weighted_mean
+from evorl.learning.traits import Hyperparameter, Hyperparameters, State, column, own_or_set
 from evorl.policies import StochasticPolicy, new_normaliser, update_normaliser_
 from evorl.population import Population
 from evorl.streams import Streams
@@ -125,8 +125,7 @@ class PolicyGradient(ABC):
 
     def hyperparameters(self, state: State) -> dict[str, Hyperparameter]:
         """Return what the next update uses: a member's own trait `h.<name>` if there is one, else the setting."""
-        own = {name: state[f"h.{name}"].float() for name in self.tunable if f"h.{name}" in state}
-        return {name: own.get(name, getattr(self.config, name)) for name in self.tunable}
+        return own_or_set(state, self.config, self.tunable)
 
     def objective(self, params: Tensor, batch: PolicyBatch, h: Hyperparameters) -> Tensor:
         """Return J (n,), the mean over a member's steps of the surrogate and the weighted entropy."""

@@ -12,9 +12,8 @@ from torch import Tensor
 from evorl.errors import ConfigError, require_above, require_at_least
 from evorl.interaction import Rollout
 from evorl.learning.a2c import A2C, A2CConfig
-from evorl.learning.actor_critic import Hyperparameters, State
-from evorl.learning.adam import column
 from evorl.learning.policy_gradient import PolicyBatch
+from evorl.learning.traits import Hyperparameters, State, column
 from evorl.policies import StochasticPolicy
 from evorl.population import Population
 from evorl.streams import RowStreams, Streams

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from evorl.interaction import Rollout
-from evorl.learning.actor_critic import Hyperparameters, State
 from evorl.learning.advantages import discounted_returns
 from evorl.learning.policy_gradient import PolicyBatch, PolicyGradient, PolicyGradientConfig
+from evorl.learning.traits import Hyperparameters, State
 from evorl.policies import normalise
 
 

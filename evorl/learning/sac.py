@@ -11,15 +11,9 @@ import torch
 from torch import Tensor
 
 from evorl.errors import require_above
-from evorl.learning.actor_critic import (
-    ActorCritic,
-    FurtherLoss,
-    Hyperparameters,
-    LearnerConfig,
-    State,
-    per_sample,
-)
+from evorl.learning.actor_critic import ActorCritic, FurtherLoss, LearnerConfig
 from evorl.learning.adam import adam_, adam_state
+from evorl.learning.traits import Hyperparameters, State, per_sample
 from evorl.policies import MLP, Ensemble, Network, NetworkConfig
 from evorl.policies.squashed import SquashedGaussianPolicy
 from evorl.population import Population, Transitions

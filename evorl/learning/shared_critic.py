@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from evorl.interaction import Replay
-from evorl.learning.actor_critic import ActorCritic, State
+from evorl.learning.actor_critic import ActorCritic
 from evorl.learning.adam import adam_state
+from evorl.learning.traits import State
 from evorl.population import Transitions
 from evorl.streams import Streams
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from evorl.errors import require_at_least
-from evorl.learning.actor_critic import ActorCritic, Hyperparameters, LearnerConfig, State, per_sample
+from evorl.learning.actor_critic import ActorCritic, LearnerConfig
+from evorl.learning.traits import Hyperparameters, State, per_sample
 from evorl.policies import MLP, Ensemble, Network, NetworkConfig
 from evorl.population import Transitions
 from evorl.streams import RowStreams

@@ -11,8 +11,8 @@ from support import counted, members_of, oracle, same, small_policy, total_steps
 from evorl.budget import Ledger
 from evorl.envs import GymnasiumEnvs
 from evorl.interaction import Collector, Replay
-from evorl.learning import TD3, ActingConfig, OffPolicy, TD3Config, new_records, push_returns_
-from evorl.learning.off_policy import WINDOW
+from evorl.learning import TD3, ActingConfig, OffPolicy, TD3Config, new_records
+from evorl.learning.records import WINDOW
 from evorl.policies import NetworkConfig
 from evorl.population import Population
 from evorl.streams import Streams
@@ -153,26 +153,6 @@ def test_losses_are_unknown_where_nothing_was_updated() -> None:
     early = side.training.act_and_learn(warmed, CONFIG.policy_delay - 1, generation=0)
     assert early.traits["loss.critic"].isfinite().all()
     assert early.traits["loss.actor"].isnan().all()
-
-
-def test_new_records_are_unknown_and_share_no_memory() -> None:
-    records = new_records(3)
-    assert records["recent_returns"].shape == (3, WINDOW)
-    assert all(record.isnan().all() and len(record) == 3 for record in records.values())
-    records["loss.critic"].zero_()
-    assert records["loss.actor"].isnan().all()
-
-
-def test_the_window_forgets_the_oldest_return_of_the_row_alone() -> None:
-    recent = new_records(3)["recent_returns"]
-    for number in range(WINDOW + 2):
-        push_returns_(recent, [2, 0], np.array([100.0 + number, number]))
-    push_returns_(recent, [1], np.array([-1.0]))
-    push_returns_(recent, [], np.array([]))
-    assert recent[0].tolist() == list(range(2, WINDOW + 2))
-    assert recent[2].tolist() == [100 + number for number in range(2, WINDOW + 2)]
-    assert recent[1, -1] == -1
-    assert recent[1, :-1].isnan().all()
 
 
 def test_new_members_begin_in_slots_as_they_were_at_first_and_warm_up_alone() -> None:

@@ -20,8 +20,8 @@ from evorl.envs.analytic import QUADRATIC, Quadratic
 from evorl.errors import ConfigError
 from evorl.interaction import Collector, Replay
 from evorl.learning import ActingConfig, OffPolicy
-from evorl.learning.actor_critic import State
 from evorl.learning.sac import SAC, SACConfig
+from evorl.learning.traits import State
 from evorl.policies import MLP, NetworkConfig
 from evorl.policies.squashed import SquashedGaussianPolicy
 from evorl.population import Identities, Population, Transitions

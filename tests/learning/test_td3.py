@@ -14,7 +14,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from evorl.errors import ConfigError
 from evorl.interaction import Replay
 from evorl.learning import TD3, TD3Config
-from evorl.learning.actor_critic import State
+from evorl.learning.traits import State
 from evorl.policies import MLP, NetworkConfig
 from evorl.population import Identities, Population, Transitions
 from evorl.streams import Streams
