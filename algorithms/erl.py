@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -75,9 +75,9 @@ class ERL(ga.GA[Config]):
         params = network.init(self.streams.rows("agent", [0])).to(config.device)
         self.agent = Population.fresh(params, self.identities, "agent", self.acting.init(params))
 
-    def fresh(self, n: int) -> Population:
+    def fresh(self, rows: Sequence[int]) -> Population:
         """New members know that they do not descend from the agent."""
-        return super().fresh(n).with_traits(from_agent=torch.zeros(n, dtype=torch.bool))
+        return super().fresh(rows).with_traits(from_agent=torch.zeros(len(rows), dtype=torch.bool))
 
     def learn(self, candidates: Population) -> Population:
         """The agent plays a noisy episode and learns from all that was stored; now and then it joins the population."""

@@ -68,7 +68,7 @@ class GA(EvoRL[ConfigT]):
 
     def initialise(self) -> Population:
         """Generation 0 is evaluated and selected as any other."""
-        fresh = self.fresh(self.config.population_size)
+        fresh = self.fresh(range(self.config.population_size))
         return self.select(self.play_fitness(fresh, self.config.episodes_per_member, starts="initial"))
 
     def vary(self, parents: Population) -> Population:

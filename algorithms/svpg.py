@@ -73,7 +73,7 @@ class SVPG(EvoRL[Config]):
 
     def initialise(self) -> Population:
         """Fresh particles, each with an Adam of its own and, for A2C, a value network."""
-        fresh = self.fresh(self.config.population_size)
+        fresh = self.fresh(range(self.config.population_size))
         return fresh.with_traits(**self.learner.init(fresh.params, self.streams), **new_records(len(fresh)))
 
     def learn(self, candidates: Population) -> Population:

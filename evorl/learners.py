@@ -130,8 +130,8 @@ class Learners(EvoRL[ConfigT]):
 
     def initialise(self) -> Population:
         """Fresh members, each with a learner of its own."""
-        n = self.config.population_size
-        return self.with_learners(self.fresh(n), range(n))
+        rows = range(self.config.population_size)
+        return self.with_learners(self.fresh(rows), rows)
 
     def with_learners(self, fresh: Population, rows: Sequence[int]) -> Population:
         """Return new members in the slots `rows` with a new learner each, drawn from these slots' streams alone."""

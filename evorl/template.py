@@ -187,7 +187,7 @@ class EvoRL(Generic[ConfigT]):
 
     def initialise(self) -> Population:
         """Return the first parents."""
-        return self.fresh(self.config.population_size)
+        return self.fresh(range(self.config.population_size))
 
     # The four parts.
 
@@ -284,12 +284,7 @@ class EvoRL(Generic[ConfigT]):
         rows = torch.from_numpy(params.astype(np.float32)).to(self.config.device)
         return Population.fresh(rows, self.identities, origin)
 
-    def fresh(self, n: int) -> Population:
-        """Return `n` new members with parameters drawn from each row's stream `initialise`."""
-        return self.fresh_in(range(n))
-
-    @final
-    def fresh_in(self, rows: Sequence[int]) -> Population:
+    def fresh(self, rows: Sequence[int]) -> Population:
         """Return new members for the slots `rows`, with parameters drawn from these rows' streams `initialise`."""
         params = self.policy.network.init(self.streams.rows("initialise", rows))
         return Population.fresh(params.to(self.config.device), self.identities, "initial")

@@ -13,7 +13,6 @@ from evorl.evaluation import Report
 from evorl.hyperparameters import Values, traits_of
 from evorl.population import Population
 from evorl.selection import best_first
-from evorl.template import EvoRL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +59,8 @@ class Trials(tuned.TunedLearners[ConfigT]):
         self.begun += len(rows)
         replaced = evaluated[rows].traits
         unknown, age = torch.full_like(replaced["fitness_returns"], torch.nan), torch.zeros_like(replaced["age"])
-        fresh = self.fresh_in(rows) if type(self).fresh is EvoRL.fresh else self.fresh(len(rows))
         traits = {**traits_of(values), "fitness_returns": unknown, "age": age}
-        return evaluated.put(rows, self.with_learners(fresh, rows).with_traits(**traits))
+        return evaluated.put(rows, self.with_learners(self.fresh(rows), rows).with_traits(**traits))
 
     def answer(self) -> Population:
         """The best by fitness of the trials that have ended and of those that are under way."""

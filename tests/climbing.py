@@ -51,8 +51,8 @@ def climbing(algorithm: type[PB2[Any]], gain: Gain, begin: float = 0.0, noise: f
     def make_training(self: PB2[Any]) -> Climbing:
         return Climbing(self, gain)
 
-    def fresh(self: PB2[Any], n: int) -> Population:
-        return self.members(begin * np.arange(n)[:, None], "initial")
+    def fresh(self: PB2[Any], rows: Sequence[int]) -> Population:
+        return self.members(begin * np.array(rows)[:, None], "initial")
 
     def evaluate(self: PB2[Any], candidates: Population) -> Population:
         measured = noise * self.streams.rows("measured", range(len(candidates))).normal()

@@ -150,7 +150,7 @@ def test_no_part_may_change_parameters_that_it_was_handed(part: str) -> None:
 def test_no_part_may_change_a_trait_that_it_was_handed() -> None:
     class Broken(Sound):
         def initialise(self) -> Population:
-            return self.fresh(4).with_traits(steps=torch.zeros(4))
+            return self.fresh(range(4)).with_traits(steps=torch.zeros(4))
 
         def learn(self, candidates: Population) -> Population:
             candidates.traits["steps"].add_(1)

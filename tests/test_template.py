@@ -293,7 +293,7 @@ def test_a_second_population_is_restored_as_one() -> None:
 
         def build(self) -> None:
             super().build()
-            self.agent = self.fresh(1)
+            self.agent = self.fresh([0])
 
     run = Two(config())
     run.agent = run.agent.with_params(run.agent.params + 1)

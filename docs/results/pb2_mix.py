@@ -76,8 +76,8 @@ def on_peaks(algorithm: type[pb2.PB2[Any]]) -> type[pb2.PB2[Any]]:
         noise = self.streams.rows("measurement", range(len(candidates))).normal()
         return candidates.with_fitness(candidates.params[:, 0].double() + NOISE * noise)
 
-    def fresh(self: pb2.PB2[Any], n: int) -> Population:
-        return self.members(np.zeros((n, 1)), "initial")
+    def fresh(self: pb2.PB2[Any], rows: Sequence[int]) -> Population:
+        return self.members(np.zeros((len(rows), 1)), "initial")
 
     def make_training(self: pb2.PB2[Any]) -> Peaks:
         return Peaks(self)

@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,8 +147,8 @@ def test_members_without_an_environment_must_learn_in_a_way_of_their_own() -> No
         def describe(cls, config: pbt.Config) -> Task:
             return Task.without_environment(config.env_id)
 
-        def fresh(self, n: int) -> Population:
-            return self.members(np.zeros((n, 1)), "initial")
+        def fresh(self, rows: Sequence[int]) -> Population:
+            return self.members(np.zeros((len(rows), 1)), "initial")
 
     run = Idle(pbt.Config(env_id="nothing", space={"anything": "0:1"}))
     with pytest.raises(NotImplementedError, match="learn must be overridden where there is no environment"):

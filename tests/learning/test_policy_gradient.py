@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from plain_gradients import CRITIC, TASKS, members_of, policy_of, rollout_of
+from plain_gradients import CRITIC, NETWORK, TASKS, members_of, policy_of, rollout_of
+from plain_networks import PlainMLP
 from support import same
 from torch import nn
 
@@ -12,7 +13,8 @@ from evorl.learning.a2c import A2C, A2CConfig
 from evorl.learning.policy_gradient import PolicyGradient, clip_together_
 from evorl.learning.ppo import PPO, PPOConfig
 from evorl.learning.reinforce import Reinforce, ReinforceConfig
-from evorl.policies import new_normaliser, normalise, update_normaliser_
+from evorl.policies import MLP, GaussianPolicy, new_normaliser, normalise, update_normaliser_
+from evorl.policies.gaussian import GaussianNetwork
 from evorl.streams import Streams
 
 TASK, LENGTH = TASKS["gaussian"], 12
@@ -22,6 +24,27 @@ LEARNERS: dict[str, PolicyGradient] = {
     "a2c": A2C(TASK, POLICY, A2CConfig(critic=CRITIC)),
     "ppo": PPO(TASK, POLICY, PPOConfig(critic=CRITIC, rollout_length=LENGTH, minibatches=3, epochs=2)),
 }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", LEARNERS)
+def test_a_thousand_updates_are_those_of_single_operations(kind: str) -> None:
+    ours, observations = LEARNERS[kind], TASK.observation_size
+    mean = PlainMLP(MLP(observations, TASK.action_size, NETWORK))
+    plain = type(ours)(TASK, GaussianPolicy(GaussianNetwork(mean, TASK.action_size)), ours.config)
+    if isinstance(plain, A2C):
+        plain.critic = PlainMLP(MLP(observations, 1, CRITIC))  # type: ignore[assignment]
+    first = members_of(ours, 2)
+    after = []
+    for learner in (ours, plain):
+        members, streams = first.clone(), Streams(2)
+        for update in range(1_000 // ours.updates + 1):
+            losses = learner.update_(members, rollout_of(TASK, 2, LENGTH, seed=update), streams)
+        after.append({"params": members.params, **members.traits, "critic loss": losses[0], "actor loss": losses[1]})
+    assert after[0].keys() == after[1].keys()
+    for name, expected in after[1].items():
+        torch.testing.assert_close(after[0][name], expected, rtol=1e-5, atol=1e-5, equal_nan=True)
+    assert ((after[0]["params"] - first.params).abs().amax(1) > 1e-2).all(), "the comparison must be about something"
 
 
 @pytest.mark.parametrize("norm", [0.01, 1.0, 50.0, None])

@@ -91,3 +91,22 @@ def test_a_population_of_one_is_refused() -> None:
 def test_all_covariances_of_a_large_policy_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^covariance must be diagonal for a policy of more than 3,000 parameters"):
         CEM.check(CEM.preset("published", env_id="evorl/Quadratic-v0", covariance="full"))
+
+
+def test_eigenvalues_that_rounding_took_below_nothing_are_raised_and_the_others_kept() -> None:
+    ours = FullGaussian(np.zeros(3), N, Streams(2), variance_init=0.25)
+    state = ours.state_dict()
+    state["arrays"]["C"] = torch.diag(torch.tensor([4.0, 1.0, -1.0], dtype=torch.float64))
+    ours.load_state_dict(state)
+    stock = cma.Strategy(np.zeros(3), 0.5, lambda_=N)
+    stock.C = np.diag([4.0, 1.0, -1.0])
+    samples = ours.generate(np.asarray)
+    ours.update(told(samples))
+    with np.errstate(invalid="ignore"):
+        stock.update(told(samples))
+    expected = np.linalg.eigvalsh(stock.C)
+    assert expected[0] < 0 < expected[1]
+    found = np.linalg.eigvalsh(ours.state_dict()["arrays"]["C"].numpy())
+    np.testing.assert_allclose(found, np.maximum(expected, 1e-14 * expected[-1]), rtol=1e-9, atol=1e-14)
+    assert (ours.variance > 0).all()
+    assert np.isfinite(ours.generate(np.asarray)).all()
