@@ -14,7 +14,7 @@ from evorl.errors import require_at_least
 from evorl.evaluation import Report
 from evorl.policies import NetworkConfig
 from evorl.population import Population
-from evorl.selection import best_first
+from evorl.selection import best_of
 from evorl.task import Task
 from evorl.template import EvoRL
 from evorl.variation import MixingGaussian, StrategyConfig, make_strategy
@@ -74,7 +74,7 @@ class CEM(EvoRL[ConfigT]):
         if isinstance(self.strategy, MixingGaussian):
             candidates = self.strategy.keep(candidates, self.last, self.config.reusable)
         if self.config.elitism and self.last is not None:
-            best = self.last[best_first(self.last.fitness)[:1]]
+            best = best_of(self.last)
             candidates = candidates.inject(len(candidates) - 1, best, "elite")
         return candidates
 

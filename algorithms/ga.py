@@ -10,7 +10,7 @@ from evorl import template
 from evorl.errors import require_at_least
 from evorl.policies import NetworkConfig
 from evorl.population import Population
-from evorl.selection import best_first, elites_and_offspring
+from evorl.selection import best_of, elites_and_offspring
 from evorl.task import Task
 from evorl.template import EvoRL
 from evorl.variation import GeneticConfig, breed, genetic_toolbox
@@ -81,7 +81,7 @@ class GA(EvoRL[ConfigT]):
 
     def select(self, evaluated: Population) -> Population:
         """Elites first, copied and protected; a tournament; the slot of the worst last."""
-        self.champion = evaluated[best_first(evaluated.fitness)[:1]]
+        self.champion = best_of(evaluated)
         return elites_and_offspring(evaluated, self.elites, self.toolbox, self.streams)
 
     def answer(self) -> Population:

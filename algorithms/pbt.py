@@ -14,7 +14,7 @@ from evorl.errors import ConfigError
 from evorl.evaluation import Report, describe_lineage
 from evorl.learning import DDPGConfig, OnCopy
 from evorl.population import Population
-from evorl.selection import Exploit, ExploitConfig, best_first, copy_and_mark, make_exploit, never_copied, ready
+from evorl.selection import Exploit, ExploitConfig, best_of, copy_and_mark, make_exploit, never_copied, ready
 from evorl.variation import Explore, ExploreConfig, make_explore
 
 
@@ -89,7 +89,7 @@ class PBT(tuned.TunedLearners[ConfigT]):
 
     def select(self, evaluated: Population) -> Population:
         """Who is ready and poor copies who is good; the best of before is the answer."""
-        self.champion = evaluated[best_first(evaluated.fitness)[:1]]
+        self.champion = best_of(evaluated)
         steps = (self.generation + 1) * self.config.interval
         may_copy = ready(evaluated, steps, self.config) & self.has_learned(steps)
         return self.follow(evaluated, self.toolbox.exploit(evaluated, may_copy), steps)

@@ -16,7 +16,7 @@ from evorl.learning.annealing import temperature
 from evorl.learning.particles import ParticleLearnerConfig, ParticlesConfig, climb_, make_particle_learner
 from evorl.policies import NetworkConfig, StochasticPolicy, stochastic_policy
 from evorl.population import Population
-from evorl.selection import best_first
+from evorl.selection import best_of
 from evorl.task import Task
 from evorl.template import EvoRL
 
@@ -91,7 +91,7 @@ class SVPG(EvoRL[Config]):
 
     def answer(self) -> Population:
         """The particle with the best recent training returns."""
-        return self.population[best_first(self.population.traits["recent_returns"].nanmean(dim=1))[:1]]
+        return best_of(self.population, by=self.population.traits["recent_returns"].nanmean(dim=1))
 
     def tested(self) -> Mapping[str, Population]:
         """All particles are tested beside the answer: the best of many is not what one of them is worth."""

@@ -26,7 +26,7 @@ def make(task: Task, n: int) -> MemberEnvs:
         ConfigError: the task names a back end that cannot step it.
     """
     envs = _auto(task, n) if task.backend == "auto" else _named(task, n)
-    return DelayedReward(envs, n, task.reward_delay) if task.reward_delay > 1 else envs
+    return DelayedReward(envs, n, task.delayed_reward) if task.delayed_reward > 1 else envs
 
 
 def _named(task: Task, n: int) -> MemberEnvs:

@@ -35,7 +35,7 @@ from evorl.policies import (
     StochasticPolicy,
 )
 from evorl.population import Population
-from evorl.selection import best_first
+from evorl.selection import best_of
 from evorl.task import Task
 from evorl.template import EvoRL
 
@@ -143,7 +143,7 @@ class Learners(EvoRL[ConfigT]):
 
     def answer(self) -> Population:
         """The member with the best recent training returns."""
-        return self.population[best_first(self.population.traits["recent_returns"].nanmean(dim=1))[:1]]
+        return best_of(self.population, by=self.population.traits["recent_returns"].nanmean(dim=1))
 
     @classmethod
     def first_steps(cls, config: ConfigT, task: Task) -> int:

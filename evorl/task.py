@@ -70,7 +70,7 @@ class Task:
         action_high: upper bound of each action coordinate; the last of the choices.
         time_limit: steps after which an episode is truncated; None if it never is.
         choices: number of discrete actions; None where actions are continuous.
-        reward_delay: steps from one payment of the rewards to the next; 0 where each is paid at once.
+        delayed_reward: steps from one payment of the rewards to the next; 0 where each is paid at once.
         backend: what steps the environments; all give the same numbers.
     """
 
@@ -81,7 +81,7 @@ class Task:
     time_limit: int | None
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     choices: int | None = None
-    reward_delay: int = 0
+    delayed_reward: int = 0
     backend: Backend = "auto"
 
     @classmethod

@@ -175,7 +175,7 @@ class EvoRL(Generic[ConfigT]):
     def describe(cls, config: ConfigT) -> Task:
         """Return the task; an algorithm that needs no environment returns `Task.without_environment(name)`."""
         task = describe(config.env_id, config.env_kwargs)
-        return replace(task, reward_delay=config.delayed_reward, backend=config.backend)
+        return replace(task, delayed_reward=config.delayed_reward, backend=config.backend)
 
     @classmethod
     def make_policy(cls, config: ConfigT, task: Task) -> Policy:

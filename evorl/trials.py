@@ -12,7 +12,7 @@ from evorl import tuned
 from evorl.evaluation import Report
 from evorl.hyperparameters import Values, traits_of
 from evorl.population import Population
-from evorl.selection import best_first
+from evorl.selection import best_first, best_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Trials(tuned.TunedLearners[ConfigT]):
 
     def end(self, evaluated: Population, rows: Sequence[int]) -> None:
         """Keep the best of the members of `rows`, whose trials end, if it is better than the incumbent."""
-        best = evaluated[rows][best_first(evaluated.fitness[list(rows)])[:1]]
+        best = best_of(evaluated[rows])
         if self.incumbent is None or _is_better(best, self.incumbent):
             self.incumbent = best
 

@@ -16,7 +16,7 @@ from evorl.hyperparameters import Space, SpaceForms, space_for, traits_of
 from evorl.learning import WINDOW, A2CConfig, TD3Config
 from evorl.policies import NetworkConfig
 from evorl.population import Population
-from evorl.selection import best_first
+from evorl.selection import best_of
 from evorl.task import Task
 
 _SMALL = NetworkConfig(hidden_sizes=(64, 64))
@@ -132,7 +132,7 @@ class TunedLearners(learners.Learners[ConfigT]):
 
     def answer(self) -> Population:
         """The best by fitness."""
-        return self.population[best_first(self.population.fitness)[:1]]
+        return best_of(self.population)
 
     def report(self, evaluated: Population) -> Report:
         """Return every member's hyperparameters and how far they spread."""

@@ -12,7 +12,7 @@ from evorl.algorithms import pbt
 from evorl.learning import TD3Config
 from evorl.policies import NetworkConfig
 from evorl.running.ancestry import Lineage, read_lineage
-from evorl.running.lineage import Lineage as Sink
+from evorl.running.lineage import LineageLog
 from evorl.running.schedules import line_of
 from evorl.running.sinks import TensorBoard
 
@@ -46,7 +46,7 @@ def recorded(
 ) -> tuple[Lineage, int, Population]:
     """Return the lineage of a run as its file has it, and number of the line and rows of its answer."""
     run, answer = algorithm(asked), None
-    sink = Sink(path / "lineage.jsonl", cast(TensorBoard, None))
+    sink = LineageLog(path / "lineage.jsonl", cast(TensorBoard, None))
     while not run.finished:
         run.step(lambda members: sink.write_population(members, run.generation, run.ledger.spent))
         answer = run.answer() if run.ledger.spent <= asked.total_timesteps else answer

@@ -37,6 +37,23 @@ class Played:
     transitions: Transitions | None
 
 
+@dataclass(frozen=True)
+class _Playing:
+    """The k rows whose episodes go on: their numbers (k,), who acts in them (k, or one for all), and their noise."""
+
+    rows: NDArray[np.int64]
+    members: Population
+    streams: RowStreams | None
+
+    def without(self, ended: NDArray[np.bool_]) -> _Playing:
+        """Return those that are not in `ended` (k,)."""
+        if not ended.any():
+            return self
+        living = np.flatnonzero(~ended)
+        members = self.members[living.tolist()] if len(self.members) > 1 else self.members
+        return _Playing(self.rows[living], members, self.streams[living.tolist()] if self.streams else None)
+
+
 class Episodes:
     """Plays episodes side by side, stepping only those that still live.
 
@@ -76,38 +93,33 @@ class Episodes:
         """
         if not seeds or len(members) not in (1, len(seeds)):
             raise ValueError(f"seeds must be one for each of {len(members)} members, got {len(seeds)}")
-        alive = np.arange(len(seeds))
-        acting, drawing = members.only_traits("normaliser"), streams
+        playing = _Playing(np.arange(len(seeds)), members.only_traits("normaliser"), streams)
         totals, taken = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)
         ends: list[tuple[int, float, int]] = []
         observations = self.envs.reset(range(len(seeds)), seeds)
         kept: list[tuple[NDArray[np.generic], ...]] = []
-        while alive.size:
-            actions = act(self.policy, acting, observations, drawing)
-            after, rewards, terminated, truncated = self.envs.step(alive.tolist(), actions)
-            self.ledger.count_steps(purpose, alive.size)
-            totals[alive] += rewards
-            taken[alive] += 1
+        while (rows := playing.rows).size:
+            actions = act(self.policy, playing.members, observations, playing.streams)
+            after, rewards, terminated, truncated = self.envs.step(rows.tolist(), actions)
+            self.ledger.count_steps(purpose, rows.size)
+            totals[rows] += rewards
+            taken[rows] += 1
             if keep:
-                kept.append((observations, actions, rewards, after, terminated, alive))
+                kept.append((observations, actions, rewards, after, terminated, rows))
             observations, ended = after, terminated | truncated
             if ended.any():
-                over = alive[ended].tolist()
+                over = rows[ended].tolist()
                 ends += [(row, totals[row], taken[row]) for row in over]
                 totals[over] = 0.0
-                observations, ended = self._begin(alive, observations, ended, taken, following)
-                if ended.any():
-                    living = np.flatnonzero(~ended)
-                    alive, observations = alive[living], observations[living]
-                    acting = acting[living.tolist()] if len(members) > 1 else acting
-                    drawing = drawing[living.tolist()] if drawing else None
+                observations, ended = self._begin(rows, observations, ended, taken, following)
+                playing, observations = playing.without(ended), observations[~ended]
         if purpose != "test":
             self.ledger.episodes += len(ends)
         return _played(ends, _by_member(kept) if keep else None)
 
     def _begin(
         self,
-        alive: NDArray[np.int64],
+        rows: NDArray[np.int64],
         observations: NDArray[np.float32],
         ended: NDArray[np.bool_],
         taken: NDArray[np.int64],
@@ -117,13 +129,13 @@ class Episodes:
         if following is None:
             return observations, ended
         places = np.flatnonzero(ended).tolist()
-        seeds = {place: following(int(alive[place]), int(taken[alive[place]])) for place in places}
+        seeds = {place: following(int(rows[place]), int(taken[rows[place]])) for place in places}
         going = {place: seed for place, seed in seeds.items() if seed is not None}
         over = ended.copy()
         if going:
             at = list(going)
             observations = observations.copy()
-            observations[at] = self.envs.reset(alive[at].tolist(), list(going.values()))
+            observations[at] = self.envs.reset(rows[at].tolist(), list(going.values()))
             over[at] = False
         return observations, over
 

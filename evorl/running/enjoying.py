@@ -100,7 +100,7 @@ def record(
 def _play(answer: Answer, environment: gymnasium.Env[Any, Any], episodes: int) -> Iterator[Enjoyed]:
     """Play test episodes 0 to `episodes` - 1 on `environment`, one after another, and close it."""
     envs, streams = WatchedEnvs(answer.task, AT_ONCE, environment), Streams(answer.seed)
-    delay = answer.task.reward_delay
+    delay = answer.task.delayed_reward
     player = Episodes(DelayedReward(envs, AT_ONCE, delay) if delay > 1 else envs, answer.policy, Ledger())
     try:
         for episode in range(episodes):

@@ -17,7 +17,7 @@ from evorl.running.sinks import Sink, TensorBoard, open_at
 TAG = "population/lineage"
 
 
-class Lineage(Sink):
+class LineageLog(Sink):
     """A line of JSON for each member of each generation, from the first on in which one has a parent or an `h`.
 
     Where members have neither, there is no file.

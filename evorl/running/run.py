@@ -19,7 +19,7 @@ from evorl.running import answer, checkpoint
 from evorl.running.acquisition import Acquisition
 from evorl.running.folder import RunFolder, library_versions
 from evorl.running.interrupts import interrupts
-from evorl.running.lineage import Lineage
+from evorl.running.lineage import LineageLog
 from evorl.running.schedules import Schedules
 from evorl.running.segments import Segments
 from evorl.running.sinks import Csv, Progress, Sink, TensorBoard
@@ -124,7 +124,7 @@ class Run:
         written = self.algorithm.generation > 0 and self.last is None  # else the record of these steps is still to come
         after = steps + 1 if written else steps
         tensorboard = TensorBoard(self.folder.path, settings, purge_step=after if self.resumed else None)
-        lineage = Lineage(self.folder.lineage, tensorboard, lineage_cut)
+        lineage = LineageLog(self.folder.lineage, tensorboard, lineage_cut)
         sinks: list[Sink] = [Csv(self.folder.progress, cut), tensorboard, lineage]
         if isinstance(self.algorithm.config, learners.Config):
             sinks.append(Schedules(lineage, self.algorithm.config, tensorboard, self._found, steps))

@@ -13,7 +13,7 @@ from evorl.evaluation import Report
 from evorl.hyperparameters import Schedule, Space
 from evorl.population import NO_PARENT
 from evorl.running.ancestry import NO_SOURCE, Lineage, best_of_last, read_lineage, sources
-from evorl.running.lineage import Lineage as Record
+from evorl.running.lineage import LineageLog
 from evorl.running.sinks import Sink, TensorBoard
 from evorl.selection import ORIGINS
 
@@ -86,7 +86,7 @@ class Schedules(Sink):
 
     def __init__(
         self,
-        record: Record,
+        record: LineageLog,
         config: learners.Config,
         tensorboard: TensorBoard,
         answer: Callable[[], tuple[int, int]],

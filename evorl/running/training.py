@@ -19,6 +19,7 @@ from evorl.running.memory import keep_freed_memory
 from evorl.running.run import Result, Run, Running
 from evorl.running.settings import differences, from_plain, to_plain
 from evorl.running.sinks import Sink
+from evorl.task import Task
 from evorl.template import Config, EvoRL
 
 
@@ -49,11 +50,26 @@ def train(
     """
     running = running or Running()
     algorithm = algorithm or registry.of_config(config)
+    stored = _to_store(config, running, algorithm, imports)
+    folder = RunFolder(Path(running.runs) / folder_name(config, algorithm.name, running.tag))
+    for sink in sinks:
+        sink.check(algorithm)
+    folder.require_free(overwrite)
+    _prepare_process(running)
+    began = time.monotonic()
+    with folder.held():
+        folder.require_free(overwrite)
+        run = algorithm(config)
+        _warn_of_endless_episodes(run.task)
+        folder.create(stored, overwrite)
+        return Run(run, running, folder, stored, began, sinks=sinks).go()
+
+
+def _to_store(config: Config, running: Running, algorithm: type[EvoRL[Any]], imports: Sequence[str]) -> dict[str, Any]:
+    """Return the content of `config.json`; what cannot be written fails here, before a folder is made."""
     if type(config) is not algorithm.config_type:
         needed, got = algorithm.config_type.__qualname__, type(config)
         raise ConfigError(f"config must be the {needed} of {algorithm.name}, got {got.__module__}.{got.__qualname__}")
-    name = folder_name(config, algorithm.name, running.tag)
-    folder = RunFolder(Path(running.runs) / name)
     stored = {
         "algorithm": registry.path_of(algorithm),
         "name": algorithm.name,
@@ -61,21 +77,19 @@ def train(
         "config": to_plain(config),
         "running": to_plain(running),
     }
-    json.dumps(stored)  # what cannot be written must fail before a folder is made
-    for sink in sinks:
-        sink.check(algorithm)
-    folder.require_free(overwrite)
+    json.dumps(stored)
+    return stored
+
+
+def _warn_of_endless_episodes(task: Task) -> None:
+    if task.has_environment and task.time_limit is None:
+        remedy = "--env-kwargs max_episode_steps=N sets one"
+        print(f"{task.env_id} has no time limit, and an episode may never end; {remedy}", file=sys.stderr)
+
+
+def _prepare_process(running: Running) -> None:
     torch.set_num_threads(running.num_threads)
     keep_freed_memory()
-    began = time.monotonic()
-    with folder.held():
-        folder.require_free(overwrite)
-        run = algorithm(config)
-        if run.task.has_environment and run.task.time_limit is None:
-            remedy = "--env-kwargs max_episode_steps=N sets one"
-            print(f"{config.env_id} has no time limit, and an episode may never end; {remedy}", file=sys.stderr)
-        folder.create(stored, overwrite)
-        return Run(run, running, folder, stored, began, sinks=sinks).go()
 
 
 def resume(
@@ -99,9 +113,27 @@ def resume(
         Interrupted: the user ended the run after a generation; it can be resumed once more.
     """
     folder = RunFolder(Path(run))
+    stored, content = _read_interrupted(folder, expected or {})
+    algorithm = registry.from_path(stored["algorithm"], stored["imports"])
+    for sink in sinks:
+        sink.check(algorithm)
+    config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
+    running = running if progress is None else replace(running, progress=progress)
+    _prepare_process(running)
+    began = time.monotonic()
+    with folder.held():
+        restored = algorithm(config, content["state"])
+        _mark(folder, None if restored.exact else f"{config.env_id} does not repeat itself; new episodes begin")
+        for sink in sinks:
+            sink.rewind(restored.generation)
+        return Run(restored, running, folder, stored, began, content, sinks).go()
+
+
+def _read_interrupted(folder: RunFolder, expected: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what `config.json` holds and the checkpoint beside it, if they belong together and can go on here."""
     stored = folder.read_config()
     del stored["format"]
-    if found := differences({key: stored[key] for key in expected or {}}, expected or {}):
+    if found := differences({key: stored[key] for key in expected}, expected):
         raise RunFolderError(f"--resume must find the settings it is given, got {'; '.join(found)}")
     if folder.finished:
         raise RunFolderError(f"run must be unfinished to be resumed, got {folder.path}, which is finished")
@@ -110,20 +142,7 @@ def resume(
         raise RunFolderError(f"{folder.checkpoint} must be of the same run as config.json, got {'; '.join(found)}")
     if found := differences(content["versions"], library_versions()):
         raise RunFolderError(f"--resume needs the versions the run began with, got {'; '.join(found)}")
-    algorithm = registry.from_path(stored["algorithm"], stored["imports"])
-    for sink in sinks:
-        sink.check(algorithm)
-    config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
-    running = running if progress is None else replace(running, progress=progress)
-    torch.set_num_threads(running.num_threads)
-    keep_freed_memory()
-    began = time.monotonic()
-    with folder.held():
-        restored = algorithm(config, content["state"])
-        _mark(folder, None if restored.exact else f"{config.env_id} does not repeat itself; new episodes begin")
-        for sink in sinks:
-            sink.rewind(restored.generation)
-        return Run(restored, running, folder, stored, began, content, sinks).go()
+    return stored, content
 
 
 def _mark(folder: RunFolder, inexact: str | None) -> None:

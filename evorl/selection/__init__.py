@@ -13,7 +13,7 @@ from evorl.selection.exploit import (
 )
 from evorl.selection.frequencies import FrequencyConfig, multi_frequency, settle_migrants
 from evorl.selection.genetic import elites_and_offspring, lay_out_slots
-from evorl.selection.ranking import best_first
+from evorl.selection.ranking import best_first, best_of
 
 __all__ = [
     "NOBODY",
@@ -23,6 +23,7 @@ __all__ = [
     "FrequencyConfig",
     "adapt_beta",
     "best_first",
+    "best_of",
     "copy",
     "copy_and_mark",
     "elites_and_offspring",

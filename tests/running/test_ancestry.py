@@ -21,7 +21,7 @@ from evorl.running.ancestry import (
     sources,
     surviving_roots,
 )
-from evorl.running.lineage import Lineage as Sink
+from evorl.running.lineage import LineageLog
 from evorl.running.sinks import TensorBoard
 
 #: Generation, row, id, parent, fitness. 1 has founded nothing that lasts; 5 is made of 4, a copy of its own generation;
@@ -100,7 +100,7 @@ def test_an_individual_in_two_slots_goes_on_from_itself_in_both(tmp_path: Path) 
 def test_the_descent_of_a_selected_population_is_that_of_inherited_traits(tmp_path: Path) -> None:
     rng, n = np.random.default_rng(0), 8
     path = tmp_path / "lineage.jsonl"
-    sink = Sink(path, TensorBoard(tmp_path / "events", {}))
+    sink = LineageLog(path, TensorBoard(tmp_path / "events", {}))
     fresh = Population.fresh(torch.zeros(n, 1), Identities(following=100), "initial")
     members = fresh.with_traits(**{"h.x": torch.zeros(n)}).with_traits(root=fresh.id, line=torch.full((n,), -1))
     roots, lines = [], []

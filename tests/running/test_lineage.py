@@ -18,7 +18,7 @@ import evorl
 from evorl.algorithms import cem, ga
 from evorl.policies import NetworkConfig
 from evorl.population import Identities, Population
-from evorl.running.lineage import TAG, Lineage
+from evorl.running.lineage import TAG, LineageLog
 from evorl.running.run import Run
 from evorl.running.sinks import TensorBoard
 
@@ -52,16 +52,16 @@ def running(folder: Path, **settings: Any) -> evorl.Running:
 
 def cut(monkeypatch: pytest.MonkeyPatch, generation: int, go: Callable[[], object]) -> None:
     """Let `go` die when the lines of `generation` are on the disk and its checkpoint is not."""
-    write = Lineage.write_population
+    write = LineageLog.write_population
 
-    def dying(self: Lineage, evaluated: Population, at: int, steps: int) -> None:
+    def dying(self: LineageLog, evaluated: Population, at: int, steps: int) -> None:
         write(self, evaluated, at, steps)
         if at == generation:
             self.flush()
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lineage, "write_population", dying)
+        patch.setattr(LineageLog, "write_population", dying)
         with pytest.raises(Killed):
             go()
 
@@ -156,15 +156,15 @@ def test_the_picture_is_beside_the_file_and_in_tensorboard(whole: Path) -> None:
 
 
 @pytest.fixture
-def sink(tmp_path: Path) -> Lineage:
-    return Lineage(tmp_path / "lineage.jsonl", TensorBoard(tmp_path / "events", {}))
+def sink(tmp_path: Path) -> LineageLog:
+    return LineageLog(tmp_path / "lineage.jsonl", TensorBoard(tmp_path / "events", {}))
 
 
 def members(n: int = 2) -> Population:
     return Population.fresh(torch.zeros(n, 1), Identities(), "initial").with_fitness(torch.arange(float(n)))
 
 
-def test_hyperparameters_are_told_by_name_from_the_first_generation_on(sink: Lineage, tmp_path: Path) -> None:
+def test_hyperparameters_are_told_by_name_from_the_first_generation_on(sink: LineageLog, tmp_path: Path) -> None:
     rates, sizes = torch.tensor([0.1, 0.25], dtype=torch.float64), torch.tensor([3.0, 4.0])
     given = members().with_traits(**{"h.rate": rates, "h.size": sizes, "hidden": sizes})
     sink.write_population(given, 1, 10)
@@ -176,7 +176,7 @@ def test_hyperparameters_are_told_by_name_from_the_first_generation_on(sink: Lin
     assert list(lines[0]) == ["generation", "steps", "row", "id", "parent", "origin", "fitness", "h"]
 
 
-def test_the_file_begins_with_the_first_parent_and_then_holds_everyone(sink: Lineage, tmp_path: Path) -> None:
+def test_the_file_begins_with_the_first_parent_and_then_holds_everyone(sink: LineageLog, tmp_path: Path) -> None:
     fresh = members(3)
     sink.write_population(fresh, 1, 10)
     sink.flush()

@@ -16,7 +16,7 @@ from evorl.errors import RunFolderError
 from evorl.hyperparameters import Schedule
 from evorl.population import Population
 from evorl.running.ancestry import Lineage, copies
-from evorl.running.lineage import Lineage as Sink
+from evorl.running.lineage import LineageLog
 from evorl.running.schedules import MEMBERS_TAG, SCHEDULE_TAG, line_of, schedule_to, trained_path
 
 
@@ -132,15 +132,15 @@ def test_a_run_leaves_schedule_and_pictures_the_same_after_a_kill(
     asked = config(total_timesteps=4 * 10 * 4 + 5)  # the last generation is beyond the budget
     settings: dict[str, Any] = {"progress": False, "test_interval": 0, "checkpoint_seconds": 0}
     whole = evorl.train(asked, evorl.Running(runs=str(tmp_path / "whole"), **settings)).folder
-    write = Sink.write_population
+    write = LineageLog.write_population
 
-    def dying(self: Sink, evaluated: Population, generation: int, steps: int) -> None:
+    def dying(self: LineageLog, evaluated: Population, generation: int, steps: int) -> None:
         if generation == 4:
             raise Killed
         write(self, evaluated, generation, steps)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sink, "write_population", dying)
+        patch.setattr(LineageLog, "write_population", dying)
         with pytest.raises(Killed):
             evorl.train(asked, evorl.Running(runs=str(tmp_path / "cut"), **settings))
     (cut,) = [path.parent for path in (tmp_path / "cut").rglob("config.json")]

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evorl.selection import best_first
+from evorl.population import Identities, Population
+from evorl.selection import best_first, best_of
 
 NAN, INF = math.nan, math.inf
 
@@ -51,3 +52,11 @@ def test_the_fitness_is_left_alone() -> None:
     best_first(fitness)
     assert fitness[0].isnan()
     assert fitness[1:].tolist() == [1.0, -INF]
+
+
+def test_the_best_is_by_fitness_or_by_what_is_given() -> None:
+    members = Population.fresh(torch.arange(8.0).view(4, 2), Identities(), "fresh")
+    members = members.with_fitness(torch.tensor([NAN, 1.0, 3.0, 2.0]))
+    best, recent = best_of(members), best_of(members, by=torch.tensor([4.0, 4.0, NAN, 1.0]))
+    assert (len(best), best.fitness.item(), best.params.tolist()) == (1, 3.0, [[4.0, 5.0]])
+    assert (len(recent), recent.params.tolist()) == (1, [[0.0, 1.0]])
