@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from evorl.analysis.comparison import Comparison, Row, compare, markdown
 from evorl.analysis.figures import COLOURS, draw_row
 from evorl.analysis.statistics import Estimate, iqm
-from evorl.budget import Ledger
 from evorl.hyperparameters import Fixed, Schedule
 from evorl.running.answer import load
 from evorl.running.folder import RunFolder
@@ -23,7 +22,7 @@ from evorl.running.following import FIRST_SEED, followers, tuned_config
 from evorl.running.run import Running
 from evorl.running.schedules import SCHEDULE
 from evorl.running.settings import from_plain
-from evorl.running.testing import Tester
+from evorl.running.testing import test_answer
 
 #: What the agents under each schedule are called.
 NAMES: dict[Fixed | None, str] = {None: "followed", "final": "fixed, final", "initial": "fixed, initial"}
@@ -144,9 +143,5 @@ def report(
 
 def winner_scores(folder: RunFolder, seeds: Sequence[int], episodes: int) -> NDArray[np.float64]:
     """Return the mean return (seeds,) of a run's answer in deterministic episodes on the test starts of other seeds."""
-    answer, scores = load(folder.path), []
-    for seed in seeds:
-        tester = Tester(answer.task, answer.policy, seed, Ledger())
-        scores.append(tester.test(answer.member, episodes).mean())
-        tester.close()
-    return np.array(scores)
+    answer = load(folder.path)
+    return np.array([test_answer(replace(answer, seed=seed), episodes).mean() for seed in seeds])

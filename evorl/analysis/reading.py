@@ -120,6 +120,8 @@ def _fixed(curve: Curve) -> dict[str, Any]:
 
 def read_curve(folder: RunFolder, column: str = TESTED) -> Curve | None:
     """Return the tests in the `progress.csv` of a finished run; None if it was not tested."""
+    if not folder.progress.exists():
+        raise RunFolderError(f"{folder.path} must hold {folder.progress.name}, which is missing")
     settings, read = folder.read_config(), ("steps", column, FINAL if column == TESTED else column, *UPDATES)
     with folder.progress.open(newline="") as file:
         lines = csv.DictReader(file)
@@ -139,7 +141,10 @@ def changes(curve: Curve) -> list[str]:
     config, algorithm = curve.settings["config"], _algorithm(curve)
     if algorithm is None:
         return ["?"]
-    preset = to_plain(algorithm.preset(config["preset"], env_id=config["env_id"]))
+    try:
+        preset = to_plain(algorithm.preset(config["preset"], env_id=config["env_id"]))
+    except ConfigError:  # a name of the user's own
+        return ["?"]
     of_the_task = (*FREE, "env_kwargs", "delayed_reward", "backend", "device")
     ours, theirs = ({name: v for name, v in plain.items() if name not in of_the_task} for plain in (preset, config))
     return [_short(change) for change in differences(_known(ours, theirs), theirs)]

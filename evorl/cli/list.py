@@ -26,7 +26,10 @@ def run(words: Sequence[str]) -> None:
 
 def _summary(path: str) -> str:
     """Return the first line of what the module of `module:class` says of itself."""
-    spec = importlib.util.find_spec(path.partition(":")[0])
+    try:
+        spec = importlib.util.find_spec(path.partition(":")[0])
+    except ImportError:  # of the package that it is in
+        spec = None
     if spec is None or spec.origin is None:
         return f"not importable: {path}"
     documented = ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or ""

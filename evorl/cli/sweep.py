@@ -12,9 +12,9 @@ import tyro
 
 from evorl.cli.parsing import parse
 from evorl.cli.train import settle
-from evorl.errors import EvorlError, require_at_least
+from evorl.errors import ConfigError, EvorlError, require_at_least
 from evorl.running.folder import RunFolder, folder_name
-from evorl.running.settings import to_plain
+from evorl.running.settings import decisive, to_plain
 from evorl.running.sweep import Job, Outcome, grid, sweep
 
 
@@ -54,6 +54,9 @@ def run(words: Sequence[str]) -> None:
         own, further = list(words[:cut]), list(words[cut + 1 :])
     asked = parse(Sweep, own, "evorl sweep", Sweep.__doc__ or "")
     jobs = [_job(asked, further, *point) for point in grid(asked.algorithms, asked.env_ids, asked.seeds)]
+    folders = [job.folder.path for job in jobs]
+    if shared := [folder for folder in folders if folders.count(folder) > 1]:
+        raise ConfigError(f"every run of a sweep must have a folder of its own, got {shared[0]} twice")
     try:
         outcomes = sweep(jobs, asked.workers, _tell)
     except KeyboardInterrupt:
@@ -82,7 +85,8 @@ def _job(asked: Sweep, further: list[str], seed: int, env_id: str, algorithm: st
     found, config, running, _ = settle([algorithm, *flags])
     found.check(config)
     name = folder_name(config, found.name, running.tag)
-    return Job(algorithm, RunFolder(Path(running.runs) / name), tuple(flags), to_plain(config))
+    settings = decisive({"config": to_plain(config), "running": to_plain(running)})
+    return Job(algorithm, RunFolder(Path(running.runs) / name), tuple(flags), settings)
 
 
 def _tell(outcome: Outcome) -> None:

@@ -9,14 +9,14 @@ from evorl.population import NO_PARENT, Population
 
 
 def describe_lineage(evaluated: Population, parents: Population) -> Report:
-    """Return how many founders live on in the next parents, and how many of these are new copies.
+    """Return how many roots live on in the next parents, and how many of these are new copies.
 
     Args:
         evaluated: what `select` was handed.
-        parents: what it returned, with the trait `root` (m,), the founder's id, which copies inherit.
+        parents: what it returned, with the trait `root` (m,), the id that copies inherit.
 
     Returns:
-        `population/roots`: different founders of the parents. `population/copies`: parents whose id is not among those
+        `population/roots`: different roots of the parents. `population/copies`: parents whose id is not among those
         of the evaluated, and who have a parent.
     """
     new = ~torch.isin(parents.id, evaluated.id) & (parents.parent != NO_PARENT)

@@ -1,4 +1,4 @@
-"""Reading `lineage.jsonl`: who goes on from whom, who founded which line, and how the winner came to be.
+"""Reading `lineage.jsonl`: who goes on from whom, which root each descends from, and how the winner came to be.
 
 A line of the file is one member in one generation; it is called by its number k, counted from 0.
 """
@@ -111,15 +111,21 @@ def _generations(lineage: Lineage) -> list[Integers]:
     return np.split(np.arange(len(lineage)), starts) if len(lineage) else []
 
 
+def begins_of(lineage: Lineage) -> Floats:
+    """Return the steps at which each line's generation began, (K,): where the one before ended."""
+    ends, which = np.unique(lineage.steps, return_inverse=True)
+    return np.concatenate([[0.0], ends[:-1]])[which]
+
+
 def path_to(lineage: Lineage, line: int) -> list[int]:
-    """Return the numbers of the lines from the founder down to `line`, which is the last."""
+    """Return the numbers of the lines from the root down to `line`, which is the last."""
     before, path = sources(lineage), [line]
     while before[path[-1]] != NO_SOURCE:
         path.append(int(before[path[-1]]))
     return path[::-1]
 
 
-def founders(lineage: Lineage) -> Integers:
+def roots_of(lineage: Lineage) -> Integers:
     """Return the id of the individual from which each line descends, (K,).
 
     It is the earliest that is known: one that the file names as a parent without a line of its own, or else the first
@@ -134,8 +140,8 @@ def founders(lineage: Lineage) -> Integers:
 
 
 def surviving_roots(lineage: Lineage) -> Integers:
-    """Return the number of different founders of each generation's members, (generations,)."""
-    found = founders(lineage)
+    """Return the number of different roots of each generation's members, (generations,)."""
+    found = roots_of(lineage)
     return np.array([len(np.unique(found[lines])) for lines in _generations(lineage)], dtype=np.int64)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from evorl.errors import RunFolderError
 from evorl.policies import Policy
 from evorl.population import Identities, Population
 from evorl.running import checkpoint, registry
@@ -71,11 +70,10 @@ def load(run: str | Path) -> Answer:
     """
     folder = RunFolder(Path(run))
     folder.read_config()
-    if not folder.finished:
-        raise RunFolderError(f"run must be finished, got {folder.path} without answer.pt; --resume ends it")
+    folder.require_finished()
     content = checkpoint.read(folder.answer)
     algorithm = registry.from_path(content["algorithm"], content["imports"])
-    config = from_plain(algorithm.config_type, content["config"])
+    config = from_plain(algorithm.config_type, {**content["config"], "device": "cpu"})  # it was saved from there
     task = Task.from_state(content["task"])
     member = Population.from_state(content["member"], Identities())
     return Answer(algorithm.make_policy(config, task), member, task, config.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def read(path: Path, device: str | None = "cpu") -> dict[str, Any]:
         content: dict[str, Any] = {} if damaged else torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunFolderError(f"{path} is cut or altered, or holds more than tensors and plain values") from error
-    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError) as error:
         raise RunFolderError(f"{path} is cut or altered: {str(error).splitlines()[0]}") from error
     if damaged is not None:
         raise RunFolderError(f"{path} is cut or altered: the checksum of {damaged} does not match")

@@ -16,6 +16,7 @@ from evorl.running.ancestry import (
     Floats,
     Integers,
     Lineage,
+    begins_of,
     best_of_last,
     copies,
     path_to,
@@ -43,7 +44,7 @@ def draw_tree(lineage: Lineage) -> Figure:
     figure = Figure(figsize=(9, 1.8 + 0.24 * min(slots, 40)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    begins, before, path = _begins(lineage), sources(lineage), path_to(lineage, best_of_last(lineage))
+    begins, before, path = begins_of(lineage), sources(lineage), path_to(lineage, best_of_last(lineage))
     segments = _segments(lineage, begins)
     moved = np.flatnonzero((before != NO_SOURCE) & (lineage.row != lineage.row[before]))
     on_path = moved[np.isin(moved, path)]
@@ -62,12 +63,6 @@ def draw_tree(lineage: Lineage) -> Figure:
 def _at_once(lineage: Lineage, line: int, after: int | None) -> bool:
     """Whether `after` was copied from `line` before it lived, as offspring of fresh copies are."""
     return after is not None and bool(lineage.generation[line] == lineage.generation[after])
-
-
-def _begins(lineage: Lineage) -> Floats:
-    """Return the steps at which each line's generation began, (K,): where the one before ended."""
-    ends, which = np.unique(lineage.steps, return_inverse=True)
-    return np.concatenate([[0.0], ends[:-1]])[which]
 
 
 def _segments(lineage: Lineage, begins: Floats) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,18 @@ class RunFolder:
             raise RunFolderError(f"{self.config} must hold {', '.join(sorted(REQUIRED))}, {missing[0]} is missing")
         return stored
 
+    def read_versions(self) -> dict[str, Any]:
+        """Return the content of `versions.json`.
+
+        Raises:
+            RunFolderError: there is none, or it is damaged.
+        """
+        try:
+            begun: dict[str, Any] = json.loads(self.versions.read_text())
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.versions} is missing or damaged: {error}") from error
+        return begun
+
     @property
     def lock_file(self) -> Path:
         """Held by the process that runs here."""
@@ -104,7 +116,7 @@ class RunFolder:
         Raises:
             RunFolderError: another process holds it.
         """
-        made = not self.path.exists()
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         with self.lock_file.open("w") as lock:
             try:
@@ -118,14 +130,14 @@ class RunFolder:
             finally:
                 self._leave(made)
 
-    def _leave(self, made: bool) -> None:
-        """Take away the lock, which is held, and with it a folder that was made for nothing."""
+    def _leave(self, made: Sequence[Path]) -> None:
+        """Take away the lock, which is held, and with it the folders that were `made` for nothing, innermost first."""
         if not made or self.config.exists():
             self.lock_file.unlink(missing_ok=True)
             return
         shutil.rmtree(self.path)
-        for parent in list(self.path.parents)[:3]:
-            if not any(parent.iterdir()):
+        with suppress(OSError):  # another run has begun in one of them
+            for parent in made[1:]:
                 parent.rmdir()
 
     def require_free(self, overwrite: bool) -> None:
@@ -134,6 +146,11 @@ class RunFolder:
             remedy = "--overwrite to replace it" if self.finished else "--resume or --overwrite"
             state = "holds a finished run" if self.finished else "holds an interrupted run"
             raise RunFolderError(f"{self.path} {state}; give {remedy}, or --tag for another folder")
+
+    def require_finished(self) -> None:
+        """Raise RunFolderError if the run has not come to its end."""
+        if not self.finished:
+            raise RunFolderError(f"run must be finished, got {self.path} without answer.pt; --resume ends it")
 
     def create(self, stored: Mapping[str, Any], overwrite: bool) -> None:
         """Make the folder with its config and versions.
@@ -159,6 +176,13 @@ def folder_name(config: Config, algorithm: str, tag: str) -> Path:
         variant["delayed_reward"] = config.delayed_reward
     task = config.env_id + "".join(f"-{name}={value}" for name, value in variant.items())
     return Path(task.replace("/", "-")) / algorithm / (f"s{config.seed}-{tag}" if tag else f"s{config.seed}")
+
+
+def require_length(path: Path, cut: int) -> None:
+    """Raise RunFolderError if a file is shorter than the `cut` bytes that a checkpoint knows of, or missing."""
+    size = path.stat().st_size if path.exists() else 0
+    if size < cut:
+        raise RunFolderError(f"{path} must hold the {cut} bytes that the checkpoint knows of, got {size}")
 
 
 def write_json(path: Path, content: Any) -> None:

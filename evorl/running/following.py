@@ -14,7 +14,7 @@ from evorl.running import registry
 from evorl.running.folder import RunFolder, folder_name
 from evorl.running.run import Running
 from evorl.running.schedules import SCHEDULE
-from evorl.running.settings import differences, from_plain, to_plain
+from evorl.running.settings import decisive, differences, from_plain, to_plain
 from evorl.running.training import resume, train
 
 #: Seeds of fresh agents begin here, far from those of tuning.
@@ -47,8 +47,8 @@ class Follower:
             RunFolderError: the folder holds a run with other settings.
         """
         if self.folder.config.exists():
-            stored = self.folder.read_config()["config"]
-            if found := differences(stored, to_plain(self.config)):
+            asked = {"config": to_plain(self.config), "running": to_plain(self.running)}
+            if found := differences(decisive(self.folder.read_config()), decisive(asked)):
                 raise RunFolderError(f"{self.folder.path} holds a run with other settings: {'; '.join(found)}")
         if self.folder.finished:
             return "skipped"
@@ -104,8 +104,7 @@ def tuned_config(folder: RunFolder) -> learners.Config:
         RunFolderError: it is not finished, or left none.
     """
     stored = folder.read_config()
-    if not folder.finished:
-        raise RunFolderError(f"run must be finished, got {folder.path} without answer.pt; --resume ends it")
+    folder.require_finished()
     if not (folder.path / SCHEDULE).exists():
         raise RunFolderError(f"run must hold a {SCHEDULE}, which members with hyperparameters leave, got {folder.path}")
     config: learners.Config = from_plain(

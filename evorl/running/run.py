@@ -113,19 +113,20 @@ class Run:
             self.answer_steps, self.final_return = content["answer_steps"], content["final_return"]
         self.last: Report | None = content["last"] if content is not None else None
         cut, lineage_cut = (content["cut"], content.get("lineage_cut", 0)) if content is not None else (0, 0)
+        self.csv = Csv(folder.progress, cut, content.get("waiting", ()) if content is not None else ())
         self.segments = Segments(folder.journals, content["journals"] if content is not None else None)
-        self.sinks = [*self._sinks(cut, lineage_cut), *sinks]
+        self.sinks = [*self._sinks(lineage_cut), *sinks]
         self.clock = began - self.ledger.seconds
         self.saved = time.monotonic()
 
-    def _sinks(self, cut: int, lineage_cut: int) -> list[Sink]:
+    def _sinks(self, lineage_cut: int) -> list[Sink]:
         steps = self.ledger.spent
         settings = {"algorithm": self.algorithm.name, **self.stored["config"]}
         written = self.algorithm.generation > 0 and self.last is None  # else the record of these steps is still to come
         after = steps + 1 if written else steps
         tensorboard = TensorBoard(self.folder.path, settings, purge_step=after if self.resumed else None)
         lineage = LineageLog(self.folder.lineage, tensorboard, lineage_cut)
-        sinks: list[Sink] = [Csv(self.folder.progress, cut), tensorboard, lineage]
+        sinks: list[Sink] = [self.csv, tensorboard, lineage]
         if isinstance(self.algorithm.config, learners.Config):
             sinks.append(Schedules(lineage, self.algorithm.config, tensorboard, self._found, steps))
         if isinstance(self.algorithm, TunedLearners):
@@ -251,6 +252,7 @@ class Run:
             "answer_steps": self.answer_steps,
             "final_return": self.final_return,
             "last": self.last,
+            "waiting": self.csv.waiting,
             "cut": self.folder.progress.stat().st_size,
             "lineage_cut": self.folder.lineage.stat().st_size if self.folder.lineage.exists() else 0,
         }

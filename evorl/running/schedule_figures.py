@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLoca
 from numpy.typing import ArrayLike, NDArray
 
 from evorl.hyperparameters import Categorical, Kind, Schedule, Space
-from evorl.running.ancestry import NO_SOURCE, Floats, Integers, Lineage, sources
+from evorl.running.ancestry import NO_SOURCE, Floats, Integers, Lineage, begins_of, sources
 from evorl.running.family_tree import UNKNOWN
 
 #: More panels than this stand in two columns.
@@ -24,8 +24,8 @@ STACKED = 3
 WIDE = 20
 #: Ticks of an axis on which the distance from 1 is logarithmic.
 COMPLEMENTS = [0, 0.5, 0.8, *(1 - share * 10.0**-power for power in range(1, 6) for share in (1, 0.5, 0.2))]
-#: Okabe and Ito's colours, told apart by everyone.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Of a schedule; the first of Okabe and Ito's colours.
+COLOUR = "#0072B2"
 #: Parts of an acquisition.
 BELIEFS = ("mean", "deviation", "bound")
 #: Less than this is no difference along a slice: the model does not see the hyperparameter, or it has one value.
@@ -43,8 +43,7 @@ def draw_members(lineage: Lineage, space: Space, path: Sequence[int]) -> Figure:
         space: what they were drawn from; it says which axes are logarithmic.
         path: numbers of the lines in which the winner's weights were trained, the last one its own.
     """
-    ends, which = np.unique(lineage.steps, return_inverse=True)
-    begins, before = np.concatenate([[0.0], ends[:-1]])[which], sources(lineage)
+    begins, before = begins_of(lineage), sources(lineage)
     figure, panels = _panels(lineage.h)
     copied = np.flatnonzero((before != NO_SOURCE) & (lineage.id != lineage.id[before]))
     coloured = None
@@ -70,27 +69,20 @@ def draw_members(lineage: Lineage, space: Space, path: Sequence[int]) -> Figure:
     return figure
 
 
-def draw_schedules(schedules: Mapping[str, Schedule], space: Space) -> Figure:
-    """Return schedules over the steps of a member, a panel a hyperparameter.
+def draw_schedule(schedule: Schedule, space: Space) -> Figure:
+    """Return the winner's schedule over the steps of a member, a panel a hyperparameter.
 
     Args:
-        schedules: of the same hyperparameters, one or more, by what they are called.
+        schedule: of one hyperparameter or more.
         space: it says which axes are logarithmic.
     """
-    first = next(iter(schedules.values()))
-    figure, panels = _panels(first.values)
+    figure, panels = _panels(schedule.values)
     for name, axes in panels.items():
-        for colour, (label, schedule) in zip(COLOURS, schedules.items(), strict=False):
-            steps = [*schedule.starts, schedule.steps]
-            column = [*schedule.values[name], schedule.values[name][-1]]
-            axes.step(steps, column, where="post", color=colour, linewidth=2, label=label)
-        _scale(axes, name, space.get(name), np.concatenate([s.values[name] for s in schedules.values()]))
-        axes.set_xlim(0, max(schedule.steps for schedule in schedules.values()))
-    if len(schedules) > 1:
-        handles = next(iter(panels.values())).get_lines()
-        figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False)
-    told = "The winner's schedule" if len(schedules) == 1 else "Schedules"
-    figure.suptitle(told, x=0.01, ha="left", fontsize="medium")
+        column = [*schedule.values[name], schedule.values[name][-1]]
+        axes.step([*schedule.starts, schedule.steps], column, where="post", color=COLOUR, linewidth=2)
+        _scale(axes, name, space.get(name), np.array(schedule.values[name]))
+        axes.set_xlim(0, schedule.steps)
+    figure.suptitle("The winner's schedule", x=0.01, ha="left", fontsize="medium")
     figure.supxlabel("steps of the member", fontsize="medium")
     return figure
 

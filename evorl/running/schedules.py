@@ -118,7 +118,7 @@ class Schedules(Sink):
         return read if read.h else None
 
     def _show(self, read: Lineage, line: int, save: bool = False) -> None:
-        from evorl.running.schedule_figures import draw_members, draw_schedules
+        from evorl.running.schedule_figures import draw_members, draw_schedule
 
         folder = self._record.path.parent
         try:
@@ -127,7 +127,7 @@ class Schedules(Sink):
             print(f"{folder}: no {SCHEDULE}: {error}", file=sys.stderr)
             return
         members = draw_members(read, self._space, trained_path(read, line))
-        figures = {MEMBERS_TAG: members, SCHEDULE_TAG: draw_schedules({"winner": schedule}, self._space)}
+        figures = {MEMBERS_TAG: members, SCHEDULE_TAG: draw_schedule(schedule, self._space)}
         for tag, figure in figures.items():
             self._tensorboard.show(tag, figure, int(read.steps[-1]))
             if save:

@@ -13,6 +13,13 @@ from evorl.errors import ConfigError, nearest
 
 #: Key under which a dataclass that stands for a choice says which one it is.
 KIND = "kind"
+#: Parts of how a run is carried out that its figures depend on.
+PROTOCOL = ("test_interval", "test_episodes", "final_episodes")
+
+
+def decisive(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the figures of a run depend on, from the content of its `config.json`: its config and its tests."""
+    return {**stored["config"], **{name: stored["running"][name] for name in PROTOCOL}}
 
 
 def to_plain(settings: Any) -> dict[str, Any]:

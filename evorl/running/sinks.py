@@ -10,16 +10,16 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import numpy as np
 from tqdm import tqdm
 
-from evorl.errors import RunFolderError
 from evorl.evaluation import Report
 from evorl.population import Population
+from evorl.running.folder import require_length
 from evorl.template import EvoRL
 
 if TYPE_CHECKING:
@@ -72,20 +72,24 @@ class Csv(Sink):
     Args:
         path: the file.
         cut: bytes to keep of an existing file; what a cut run wrote beyond its checkpoint goes.
+        waiting: what a cut run had not written yet.
+
+    Attributes:
+        waiting: the record from before the first generation, until the tags of the second are known.
     """
 
-    def __init__(self, path: Path, cut: int = 0) -> None:
-        self._waiting: list[Report] = []
+    def __init__(self, path: Path, cut: int = 0, waiting: Sequence[Report] = ()) -> None:
+        self.waiting = list(waiting)
         self._file = open_at(path, cut) if cut else path.open("w", newline="")
         self._tags = _header(path) if cut else None
 
     def write(self, record: Report) -> None:
         """Append a row; the first one, from before the first generation, waits for the tags of the second."""
         if self._tags is None and record["generation"] == 0:
-            self._waiting.append(record)
+            self.waiting.append(record)
             return
-        self._append([*self._waiting, record])
-        self._waiting = []
+        self._append([*self.waiting, record])
+        self.waiting = []
 
     def _append(self, records: list[Report]) -> None:
         writer = csv.writer(self._file)
@@ -105,8 +109,8 @@ class Csv(Sink):
 
     def close(self) -> None:
         """Write what waits, and close the file."""
-        if self._waiting:
-            self._append(self._waiting)
+        if self.waiting:
+            self._append(self.waiting)
         self._file.close()
 
 
@@ -116,9 +120,7 @@ def open_at(path: Path, cut: int) -> TextIO:
     Raises:
         RunFolderError: it is shorter than that, or missing.
     """
-    size = path.stat().st_size if path.exists() else 0
-    if size < cut:
-        raise RunFolderError(f"{path} must hold the {cut} bytes that the checkpoint knows of, got {size}")
+    require_length(path, cut)
     file = path.open("r+", newline="")
     file.truncate(cut)
     file.seek(cut)
@@ -228,7 +230,7 @@ class Progress(Sink):
             total=total, initial=start, desc=name, unit="step", unit_scale=True, file=stream, disable=bool(self._lines)
         )
         self._shown: dict[str, str] = {}
-        self._latest = 0
+        self._latest = start
 
     def write(self, record: Report) -> None:
         """Show steps, generation, best fitness, test return, speed and time left."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from evorl.errors import RunFolderError
 from evorl.running.folder import RunFolder
-from evorl.running.settings import differences
+from evorl.running.settings import decisive, differences
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Job:
         algorithm: its name.
         folder: where it goes.
         flags: what `evorl train ALGORITHM` is given to begin it.
-        config: the plain settings that this comes to.
+        settings: what its figures depend on, see `decisive`.
     """
 
     algorithm: str
     folder: RunFolder
     flags: tuple[str, ...]
-    config: dict[str, Any]
+    settings: dict[str, Any]
 
     def words(self) -> list[str]:
         """Return the command line that begins the run, or goes on with it."""
@@ -78,7 +78,7 @@ def sweep(jobs: Sequence[Job], workers: int, tell: Callable[[Outcome], None]) ->
 def _run(job: Job, tell: Callable[[Outcome], None]) -> Outcome:
     if job.folder.config.exists():
         try:
-            found = differences(job.folder.read_config()["config"], job.config)
+            found = differences(decisive(job.folder.read_config()), job.settings)
         except RunFolderError as error:
             return Outcome(job, "failed", str(error))
         if found:

@@ -14,7 +14,7 @@ import torch
 
 from evorl.errors import ConfigError, RunFolderError
 from evorl.running import checkpoint, registry
-from evorl.running.folder import RunFolder, folder_name, library_versions, versions, write_json
+from evorl.running.folder import RunFolder, folder_name, library_versions, require_length, versions, write_json
 from evorl.running.memory import keep_freed_memory
 from evorl.running.run import Result, Run, Running
 from evorl.running.settings import differences, from_plain, to_plain
@@ -113,15 +113,16 @@ def resume(
         Interrupted: the user ended the run after a generation; it can be resumed once more.
     """
     folder = RunFolder(Path(run))
-    stored, content = _read_interrupted(folder, expected or {})
-    algorithm = registry.from_path(stored["algorithm"], stored["imports"])
-    for sink in sinks:
-        sink.check(algorithm)
-    config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
-    running = running if progress is None else replace(running, progress=progress)
-    _prepare_process(running)
-    began = time.monotonic()
+    folder.read_config()
     with folder.held():
+        stored, content = _read_interrupted(folder, expected or {})
+        algorithm = registry.from_path(stored["algorithm"], stored["imports"])
+        for sink in sinks:
+            sink.check(algorithm)
+        config, running = from_plain(algorithm.config_type, stored["config"]), from_plain(Running, stored["running"])
+        running = running if progress is None else replace(running, progress=progress)
+        _prepare_process(running)
+        began = time.monotonic()
         restored = algorithm(config, content["state"])
         _mark(folder, None if restored.exact else f"{config.env_id} does not repeat itself; new episodes begin")
         for sink in sinks:
@@ -142,12 +143,14 @@ def _read_interrupted(folder: RunFolder, expected: dict[str, Any]) -> tuple[dict
         raise RunFolderError(f"{folder.checkpoint} must be of the same run as config.json, got {'; '.join(found)}")
     if found := differences(content["versions"], library_versions()):
         raise RunFolderError(f"--resume needs the versions the run began with, got {'; '.join(found)}")
+    for path, cut in ((folder.progress, content["cut"]), (folder.lineage, content.get("lineage_cut", 0))):
+        require_length(path, cut)
     return stored, content
 
 
 def _mark(folder: RunFolder, inexact: str | None) -> None:
     """Say, and note in the folder, if a resumed run is not what the uncut one would have been, and why."""
-    begun, commit = json.loads(folder.versions.read_text()), versions()["commit"]
+    begun, commit = folder.read_versions(), versions()["commit"]
     if inexact is None and commit != begun["commit"]:
         inexact = f"it began with commit {begun['commit']} and goes on with {commit}"
     if inexact is not None:

@@ -77,6 +77,18 @@ def test_the_area_under_the_curve_is_a_score_too_and_ends_at_the_common_steps(tm
     assert said in comparison.table()
 
 
+def test_a_finished_run_without_its_rows_is_refused(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 10.0, 100)
+    (folder / "progress.csv").unlink()
+    with pytest.raises(RunFolderError, match=rf"^{folder} must hold progress\.csv, which is missing$"):
+        compare([tmp_path])
+
+
+def test_a_preset_of_ones_own_is_named_and_its_changes_are_unknown(tmp_path: Path) -> None:
+    make_run(tmp_path, "cem", 0, [(0, 0), (100, 5)], 10.0, 100, preset="mine")
+    assert "| mine   | ?  " in compare([tmp_path]).table()
+
+
 def test_another_column_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(2):
         progress = make_run(tmp_path, "svpg", seed, [(0, 0), (100, 5)], 50, 100) / "progress.csv"

@@ -120,6 +120,19 @@ def test_the_same_command_resumes_what_was_cut(
     assert sorted(line.split()[0] for line in told(capsys)[:-1]) == ["resumed", "skipped"]
 
 
+@pytest.mark.parametrize(
+    ("algorithms", "further"), [(["cem", "cem"], []), (["pb2-mult", "pb2-multi"], []), (["cem"], ["--seed", "7"])]
+)
+def test_runs_that_would_share_a_folder_are_refused(
+    algorithms: list[str], further: list[str], processes: InProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["sweep", "--algorithms", *algorithms, "--env-ids", "Pendulum-v1", "--seeds", "2", "--", *further])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("evorl: every run of a sweep must have a folder of its own, got runs/Pendulum-v1/")
+    assert processes.commands == []
+
+
 def test_one_algorithm_is_run_as_published_and_several_with_common_settings(processes: InProcess) -> None:
     for algorithms, preset in ((["cem"], "published"), (["cem", "td3"], "common")):
         processes.commands.clear()
@@ -204,4 +217,4 @@ def test_a_sweep_runs_each_run_in_a_process_of_its_own(
 
 def test_a_choice_of_learner_is_not_taken_for_a_module_to_import() -> None:
     asked = Sweep(algorithms=("erl",), env_ids=("Pendulum-v1",), import_=("support",))
-    assert _job(asked, ["learner:td3"], 0, "Pendulum-v1", "erl").config["learner"]["kind"] == "TD3Config"
+    assert _job(asked, ["learner:td3"], 0, "Pendulum-v1", "erl").settings["learner"]["kind"] == "TD3Config"

@@ -1,4 +1,4 @@
-"""Founders and copies, counted by hand."""
+"""Roots and copies, counted by hand."""
 
 import torch
 
@@ -6,18 +6,18 @@ from evorl.evaluation.lineage import describe_lineage
 from evorl.population import Identities, Population
 
 
-def founders(n: int) -> Population:
+def roots(n: int) -> Population:
     fresh = Population.fresh(torch.zeros(n, 2), Identities(), "initial")
     return fresh.with_traits(root=fresh.id)
 
 
 def test_without_copies_everyone_is_a_root() -> None:
-    evaluated = founders(4)
+    evaluated = roots(4)
     assert describe_lineage(evaluated, evaluated) == {"population/roots": 4.0, "population/copies": 0.0}
 
 
-def test_copies_are_counted_when_they_are_made_and_their_founder_lives_on_in_them() -> None:
-    first = founders(5)
+def test_copies_are_counted_when_they_are_made_and_their_root_lives_on_in_them() -> None:
+    first = roots(5)
     second = first.put([1, 3], first.descend([0, 0], "copy"))
     assert describe_lineage(first, second) == {"population/roots": 3.0, "population/copies": 2.0}
     assert describe_lineage(second, second) == {"population/roots": 3.0, "population/copies": 0.0}
@@ -26,7 +26,7 @@ def test_copies_are_counted_when_they_are_made_and_their_founder_lives_on_in_the
 
 
 def test_newcomers_without_parents_are_no_copies() -> None:
-    first = founders(3)
+    first = roots(3)
     came = Population.fresh(torch.zeros(1, 2), first.identities, "initial")
     second = first.put([2], came.with_traits(root=came.id))
     assert describe_lineage(first, second) == {"population/roots": 3.0, "population/copies": 0.0}

@@ -15,9 +15,9 @@ from evorl.running.ancestry import (
     Lineage,
     best_of_last,
     copies,
-    founders,
     path_to,
     read_lineage,
+    roots_of,
     sources,
     surviving_roots,
 )
@@ -66,14 +66,14 @@ def test_lines_go_on_from_themselves_or_from_their_parents(small: Lineage) -> No
     assert sources(small).tolist() == [-1, -1, -1, 0, 5, 2, -1, 4, 4]
 
 
-def test_the_path_leads_from_the_founder_to_the_line(small: Lineage) -> None:
+def test_the_path_leads_from_the_root_to_the_line(small: Lineage) -> None:
     assert path_to(small, 8) == [2, 5, 4, 8]
     assert path_to(small, 3) == [0, 3]
     assert path_to(small, 6) == [6]
 
 
-def test_founders_are_the_earliest_individuals_known(small: Lineage) -> None:
-    assert founders(small).tolist() == [0, 1, 2, 0, 2, 2, 99, 2, 2]
+def test_roots_are_the_earliest_individuals_known(small: Lineage) -> None:
+    assert roots_of(small).tolist() == [0, 1, 2, 0, 2, 2, 99, 2, 2]
     assert surviving_roots(small).tolist() == [3, 2, 2]
 
 
@@ -114,7 +114,7 @@ def test_the_descent_of_a_selected_population_is_that_of_inherited_traits(tmp_pa
     sink.close()
     lineage = read_lineage(path)
     assert sources(lineage).tolist() == lines
-    assert founders(lineage).tolist() == roots
+    assert roots_of(lineage).tolist() == roots
     assert surviving_roots(lineage).tolist() == [len(set(roots[at : at + n])) for at in range(0, len(roots), n)]
     assert copies(lineage).tolist() == [0] + [2] * 28
 
@@ -126,7 +126,7 @@ def test_a_last_line_that_is_not_whole_is_left_out(tmp_path: Path, small: Lineag
     path.write_text('{"gen')
     empty = read_lineage(path)
     assert len(empty) == 0
-    assert [len(found) for found in (sources(empty), founders(empty), surviving_roots(empty), copies(empty))] == [0] * 4
+    assert [len(found) for found in (sources(empty), roots_of(empty), surviving_roots(empty), copies(empty))] == [0] * 4
     with pytest.raises(ValueError, match="lineage must have lines, got none"):
         best_of_last(empty)
 

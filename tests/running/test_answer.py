@@ -1,5 +1,6 @@
 """The answer of a run: it acts as its policy does, in the bounds of the environment."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,14 @@ def test_a_damaged_answer_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "answer.pt").write_bytes(whole[:-200])
     with pytest.raises(RunFolderError, match=r"answer\.pt is cut or altered: "):
         evorl.load(tmp_path)
+
+
+def test_a_run_of_another_device_is_loaded_on_the_cpu(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "run")
+    path = tmp_path / "run" / "answer.pt"
+    content = torch.load(path, weights_only=True)
+    content["config"]["device"] = "cuda"
+    torch.save(content, path)
+    ours, theirs = evorl.load(folder), evorl.load(tmp_path / "run")
+    for observation in observations()[:3]:
+        assert np.array_equal(ours.act(observation), theirs.act(observation))

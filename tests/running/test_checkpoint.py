@@ -54,6 +54,14 @@ def test_a_save_that_dies_leaves_the_earlier_file_whole(written: Path, monkeypat
     assert torch.equal(checkpoint.read(written)["tensor"], CONTENT["tensor"])  # type: ignore[arg-type]
 
 
+def test_a_flipped_compression_method_is_refused(written: Path) -> None:
+    content = bytearray(written.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 10] ^= 8
+    written.write_bytes(content)
+    assert refused(written).startswith(f"{written} is cut or altered: ")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert refused(tmp_path / "state.pt") == f"{tmp_path} must hold state.pt, which is missing"
 

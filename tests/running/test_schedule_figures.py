@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from evorl.hyperparameters import Categorical, Float, Int, Schedule, Space
 from evorl.running.ancestry import Lineage
-from evorl.running.schedule_figures import draw_acquisition, draw_members, draw_schedules
+from evorl.running.schedule_figures import draw_acquisition, draw_members, draw_schedule
 
 SPACE = Space({"tau": Float(1e-3, 1, "log"), "discount": Float(0.9, 0.999, "complement")})
 #: Two slots of two generations: in the second, slot 0 holds a copy of 1.
@@ -52,13 +52,12 @@ def test_without_fitness_all_is_grey() -> None:
 
 def test_a_schedule_is_a_step_line_over_the_steps_of_the_member() -> None:
     schedule = Schedule(30, (0, 10), {"tau": (0.1, 0.2), "discount": (0.9, 0.9)})
-    figure = draw_schedules({"winner": schedule, "fixed": schedule.fixed("final")}, SPACE)
+    figure = draw_schedule(schedule, SPACE)
     figure.draw_without_rendering()
-    winner, fixed = figure.axes[0].get_lines()
-    assert np.asarray(winner.get_xydata()).tolist() == [[0, 0.1], [10, 0.2], [30, 0.2]]
-    assert np.asarray(fixed.get_xydata()).tolist() == [[0, 0.2], [30, 0.2]]
-    assert winner.get_drawstyle() == "steps-post"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["winner", "fixed"]
+    (line,) = figure.axes[0].get_lines()
+    assert np.asarray(line.get_xydata()).tolist() == [[0, 0.1], [10, 0.2], [30, 0.2]]
+    assert line.get_drawstyle() == "steps-post"
+    assert [axes.get_xlim() for axes in figure.axes] == [(0, 30), (0, 30)]
 
 
 @pytest.mark.parametrize(
@@ -66,14 +65,14 @@ def test_a_schedule_is_a_step_line_over_the_steps_of_the_member() -> None:
     [((1e-4, 1e-2), "log"), ((0.9, 0.999), "function"), ((0.1, 0.9), "linear"), ((0.0, 0.0), "linear")],
 )
 def test_without_a_space_the_values_say_which_axis_they_need(values: tuple[float, ...], scale: str) -> None:
-    figure = draw_schedules({"": Schedule(30, (0, 10), {"x": values})}, Space({}))
+    figure = draw_schedule(Schedule(30, (0, 10), {"x": values}), Space({}))
     figure.draw_without_rendering()
     assert figure.axes[0].get_yscale() == scale
 
 
 def test_many_hyperparameters_stand_in_two_columns() -> None:
     columns = dict.fromkeys("abcde", (0.1,))
-    figure = draw_schedules({"": Schedule(30, (0,), columns)}, Space({}))
+    figure = draw_schedule(Schedule(30, (0,), columns), Space({}))
     places = [axes.get_subplotspec() for axes in figure.axes]
     assert {(place.rowspan.start, place.colspan.start) for place in places if place is not None} == {
         (0, 0),

@@ -261,6 +261,13 @@ def test_the_bar_of_a_resumed_run_begins_where_it_was_cut() -> None:
     assert "200/400" in stream.getvalue()
 
 
+def test_a_resumed_run_that_ends_at_once_is_shown_where_it_was_cut() -> None:
+    stream = io.StringIO()
+    Progress("run", 400, start=100, stream=stream).close()
+    assert "100/400" in stream.getvalue()
+    assert "-" not in stream.getvalue().partition("[")[2].replace("<?", "")
+
+
 def test_what_is_not_known_is_not_shown() -> None:
     stream = io.StringIO()
     sink = Progress("run", 400, stream=stream)

@@ -29,6 +29,7 @@ class Processes:
 
 
 CONFIG = {"seed": 0, "total_timesteps": 8}
+TESTS = {"test_interval": None, "test_episodes": 10, "final_episodes": 100}
 
 
 @pytest.fixture
@@ -45,19 +46,23 @@ def job(folder: Path, algorithm: str, *files: str) -> Job:
     for name in files:
         (path / name).touch()
     if "config.json" in files:
-        stored = {"format": 1, "algorithm": "m:A", "name": algorithm, "imports": [], "config": CONFIG, "running": {}}
+        stored = {"format": 1, "algorithm": "m:A", "name": algorithm, "imports": [], "config": CONFIG, "running": TESTS}
         (path / "config.json").write_text(json.dumps(stored))
-    return Job(algorithm, RunFolder(path), FLAGS, CONFIG)
+    return Job(algorithm, RunFolder(path), FLAGS, {**CONFIG, **TESTS})
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"total_timesteps": 9}, "total_timesteps: 8 -> 9"), ({"final_episodes": 10}, "final_episodes: 100 -> 10")],
+)
 def test_a_folder_that_holds_other_settings_is_neither_skipped_nor_resumed(
-    tmp_path: Path, processes: Processes
+    changed: dict[str, int], told: str, tmp_path: Path, processes: Processes
 ) -> None:
     there = job(tmp_path, "cem", "config.json", "state.pt", "answer.pt")
-    other = Job("cem", there.folder, FLAGS, {"seed": 0, "total_timesteps": 9})
+    other = Job("cem", there.folder, FLAGS, {**there.settings, **changed})
     outcomes, _ = go(other)
     assert outcomes["cem"].how == "failed"
-    assert "other settings: total_timesteps: 8 -> 9" in outcomes["cem"].line
+    assert outcomes["cem"].line.endswith(f"other settings: {told}")
 
 
 def go(*jobs: Job, workers: int = 1) -> tuple[dict[str, Outcome], list[Outcome]]:
