@@ -51,13 +51,18 @@ class BayesianSearch(trials.Trials[Config]):
         """No trial has ended yet."""
         super().build()
         config, share = self.config, self.config.total_timesteps // self.config.trials
-        cost = config.interval + config.fresh_episodes * (self.task.time_limit or 0)
+        if self.task.time_limit is None:
+            raise ConfigError(
+                f"{self.name} needs a time limit to divide its budget; --env-kwargs max_episode_steps=N sets one"
+            )
+        cost = config.interval + config.fresh_episodes * self.task.time_limit
         self.length = share // cost
         steps = self.length * config.interval
+        if self.length:
+            self.require_returns(steps, "total_timesteps / trials, in whole intervals,")
         if not self.length or not self.has_learned(steps):
-            needed = f"interval = {config.interval} with its fresh episodes, beyond the warm-up"
+            needed = f"interval = {config.interval} with its fresh episodes, and its returns beyond the warm-up"
             raise ConfigError(f"total_timesteps / trials must leave a trial at least one {needed}, got {share}")
-        self.require_returns(steps, "total_timesteps / trials, in whole intervals,")
         require_installed(self.name, "optuna", "optuna", "tune")
         self.told = {"places": torch.zeros(0, len(self.space)).double(), "fitness": torch.zeros(0).double()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib.util
 import math
@@ -25,6 +26,12 @@ class RunFolderError(EvorlError):
 
 class EnvironmentFault(EvorlError, RuntimeError):
     """An environment raised, or returned something that is not a number, while a run was under way."""
+
+    exit_code = 1
+
+
+class Diverged(EvorlError, RuntimeError):
+    """No member has finite parameters any more."""
 
     exit_code = 1
 
@@ -69,6 +76,16 @@ def require_integers(settings: Any) -> None:
         absent = hint == int | None and value is None
         if hint in (int, int | None) and not absent and (isinstance(value, bool) or not isinstance(value, int)):
             raise ConfigError(f"{name} must be an integer, got {value!r}")
+
+
+def require_kinds(settings: Any) -> None:
+    """Raise ConfigError unless every field of a dataclass that is one of some dataclasses holds one of just these."""
+    for name, hint in get_type_hints(type(settings)).items():
+        kinds = get_args(hint) or (hint,)
+        value = getattr(settings, name)
+        if all(map(dataclasses.is_dataclass, kinds)) and type(value) not in kinds:
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigError(f"{name} must be {names}, got {type(value).__name__}")
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:

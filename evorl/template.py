@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from evorl.budget import Ledger
 from evorl.envs import MemberEnvs, describe, make
-from evorl.errors import ConfigError, nearest, require_at_least, require_choices, require_integers
+from evorl.errors import (
+    ConfigError,
+    Diverged,
+    nearest,
+    require_at_least,
+    require_choices,
+    require_integers,
+    require_kinds,
+)
 from evorl.evaluation import Report, describe_evaluated, evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
 from evorl.policies import NetworkConfig, Policy, deterministic_policy
@@ -57,6 +65,7 @@ class Config:
     def __post_init__(self) -> None:
         require_choices(self)
         require_integers(self)
+        require_kinds(self)
         require_at_least("seed", self.seed, 0)
         require_at_least("total_timesteps", self.total_timesteps, 1)
         require_at_least("population_size", self.population_size, 1)
@@ -236,6 +245,9 @@ class EvoRL(Generic[ConfigT]):
         if len(candidates) != size:
             raise ValueError(f"vary must return population_size = {size} rows, got {len(candidates)}")
         learned = timed("learn", self.learn, candidates)
+        if not learned.params.isfinite().all(dim=1).any():
+            remedy = "the learner has diverged, and smaller learning rates may help"
+            raise Diverged(f"generation {self.generation}: no member has finite parameters any more; {remedy}")
         evaluated = timed("evaluate", self.evaluate, learned)
         self.population = timed("select", self.select, evaluated)
         self.generation += 1

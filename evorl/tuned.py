@@ -88,9 +88,11 @@ class TunedLearners(learners.Learners[ConfigT]):
             self.space.require_tunable(self.training.tunable, vars(self.config.learner))
 
     def has_learned(self, steps: int) -> bool:
-        """Whether a member that has taken `steps` steps has learned: until then all returns are of random actions."""
-        off_policy = self.task.has_environment and not isinstance(self.config.learner, A2CConfig)
-        return not off_policy or steps > self.config.warmup_steps
+        """Whether the fitness of a member that has taken `steps` steps is of what it learned, not of random actions."""
+        if not self.task.has_environment or isinstance(self.config.learner, A2CConfig):
+            return True
+        since = steps - self.config.warmup_steps
+        return since > 0 if self.config.fresh_episodes else since >= self.config.window * (self.task.time_limit or 1)
 
     def require_returns(self, steps: int, setting: str) -> None:
         """Raise ConfigError if `steps` of a member, of which `setting` is the length, may be too few for its fitness.

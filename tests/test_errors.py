@@ -1,12 +1,15 @@
 """Faults: what each says, what it is a kind of, and where the bounds of a setting lie."""
 
 import math
+from typing import Any
 
 import pytest
 
+from evorl.algorithms import cem_rl, erl, p3s_td3, svpg, td3
 from evorl.algorithms.cem import CEM
 from evorl.errors import (
     ConfigError,
+    Diverged,
     EnvironmentFault,
     EvorlError,
     Interrupted,
@@ -17,7 +20,8 @@ from evorl.errors import (
     require_between,
     require_installed,
 )
-from evorl.learning import TD3Config
+from evorl.learning import A2CConfig, DDPGConfig, PPOConfig, SACConfig, TD3Config
+from evorl.policies import NetworkConfig
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,7 @@ from evorl.learning import TD3Config
         (ConfigError, 2, ValueError),
         (RunFolderError, 2, Exception),
         (EnvironmentFault, 1, RuntimeError),
+        (Diverged, 1, RuntimeError),
         (Interrupted, 130, Exception),
     ],
 )
@@ -80,3 +85,19 @@ def test_an_integer_is_an_integer() -> None:
         CEM.preset("quick", env_id="Pendulum-v1", total_timesteps=1e5)
     with pytest.raises(ConfigError, match=r"^batch_size must be an integer, got 128\.0$"):
         TD3Config(batch_size=128.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (cem_rl, {"learner": SACConfig()}, "learner must be TD3Config or DDPGConfig, got SACConfig"),
+        (erl, {"learner": A2CConfig()}, "learner must be TD3Config or DDPGConfig, got A2CConfig"),
+        (p3s_td3, {"learner": DDPGConfig()}, "learner must be TD3Config, got DDPGConfig"),
+        (svpg, {"learner": PPOConfig()}, "learner must be ReinforceConfig or A2CConfig, got PPOConfig"),
+        (td3, {"network": (64, 64)}, "network must be NetworkConfig, got tuple"),
+    ],
+)
+def test_parts_of_a_config_are_of_the_kinds_that_it_names(kind: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        kind.Config(env_id="Pendulum-v1", **settings)
+    assert kind.Config(env_id="Pendulum-v1", network=NetworkConfig()).network == NetworkConfig()

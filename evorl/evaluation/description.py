@@ -12,14 +12,14 @@ Report = dict[str, float]
 
 
 def describe_members(tag: str, what: str, values: Tensor) -> Report:
-    """Return best, mean, median and worst of a value (n,) that is NaN where unknown, and each member's own.
+    """Return best, mean, median and worst of a value (n,) where it is finite, and each member's own.
 
     Args:
         tag: before `/best` and the like.
         what: the members' own are `population/members/<row>/<what>`.
-        values: (n,).
+        values: (n,), NaN where unknown, -inf where a member has failed.
     """
-    known = values[~values.isnan()]
+    known = values[values.isfinite()]
     nothing = not len(known)
     report = {
         f"{tag}/best": torch.nan if nothing else known.max().item(),
@@ -31,7 +31,8 @@ def describe_members(tag: str, what: str, values: Tensor) -> Report:
 
 
 def diversity(params: Tensor) -> float:
-    """Return the mean Euclidean distance of the members (n, d) from their centroid."""
+    """Return the mean Euclidean distance of the members (n, d) from their centroid; who has failed is left out."""
+    params = params[params.isfinite().all(dim=1)]
     return (params - params.mean(dim=0)).square().sum(dim=1).sqrt().mean().item()
 
 

@@ -27,9 +27,14 @@ def one_thread() -> Iterator[None]:
 
 def act(
     policy: Policy, members: Population, observations: NDArray[np.float32], streams: RowStreams | None = None
-) -> NDArray[np.float32]:
-    """Return an action (n, a) for each member's observation (n, o); with streams the policy explores."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return an action (n, a) for each member's observation (n, o), and who has failed (n,).
+
+    A member has failed when its parameters have diverged and give no finite action; zeros stand for it, and an episode
+    in which that happens is worth minus infinity. With streams the policy explores.
+    """
     with one_thread():
         seen = torch.from_numpy(observations).to(members.params.device)
         actions: NDArray[np.float32] = policy.act(members, seen, streams).cpu().numpy()
-    return actions
+    failed = np.asarray(~np.isfinite(actions).all(axis=1))
+    return (np.where(failed[:, None], np.float32(0), actions) if failed.any() else actions), failed

@@ -81,7 +81,8 @@ class Collector:
         if uniform:
             return self.step_at_random(rows, generation)
         self._start(rows, generation)
-        actions = act(self.policy, members, self._observations, self._explore)
+        actions, failed = act(self.policy, members, self._observations, self._explore)
+        self._returns[failed] = -np.inf
         return self._advance(rows, actions, "train")
 
     def step_at_random(self, rows: Sequence[int], generation: int) -> Collected:

@@ -25,7 +25,7 @@ class Played:
     """k finished episodes, row by row and of a row in order of time.
 
     Attributes:
-        returns: (k,) float64 undiscounted sums of rewards.
+        returns: (k,) float64 undiscounted sums of rewards, -inf where the member failed.
         lengths: (k,) int64 steps.
         rows: (k,) int64, whose episode it is.
         transitions: all steps in the same order; None unless they were asked for.
@@ -99,10 +99,10 @@ class Episodes:
         observations = self.envs.reset(range(len(seeds)), seeds)
         kept: list[tuple[NDArray[np.generic], ...]] = []
         while (rows := playing.rows).size:
-            actions = act(self.policy, playing.members, observations, playing.streams)
+            actions, failed = act(self.policy, playing.members, observations, playing.streams)
             after, rewards, terminated, truncated = self.envs.step(rows.tolist(), actions)
             self.ledger.count_steps(purpose, rows.size)
-            totals[rows] += rewards
+            totals[rows] += np.where(failed, -np.inf, rewards)
             taken[rows] += 1
             if keep:
                 kept.append((observations, actions, rewards, after, terminated, rows))

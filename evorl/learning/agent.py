@@ -44,7 +44,7 @@ class EpisodicAgent:
         }
 
     def play_and_learn(self, agent: Population, generation: int) -> Population:
-        """Return the agent after one noisy episode, and as many updates as steps were stored since it last learned."""
+        """Return the agent after one noisy episode, and as many updates as steps were stored since its last one."""
         learned = agent.clone()
         seed = self.streams.episode_seed("agent_episode", generation)
         played = self.episodes.play(learned, [seed], "train", self.streams.rows("explore", [0]), keep=True)

@@ -27,7 +27,7 @@ class Categorical:
 
     def mode(self) -> Tensor:
         """Return the likeliest indices (n, b, 1) float32, the lowest of equals."""
-        return self.log_probs.argmax(-1, keepdim=True).float()
+        return self._known(self.log_probs.argmax(-1, keepdim=True).float())
 
     def sample(self, streams: RowStreams) -> Tensor:
         """Draw an index for each of n observations: (n, 1, 1) float32.
@@ -37,7 +37,11 @@ class Categorical:
         uniform = streams.uniform(0, 1, 1, 1).to(self.log_probs.device)
         # In double precision the last sum is nearer to 1 than any float32 below 1, so that no index is out of range.
         below = self.log_probs.double().softmax(-1).cumsum(-1) <= uniform
-        return below.sum(-1, keepdim=True).float()
+        return self._known(below.sum(-1, keepdim=True).float())
+
+    def _known(self, indices: Tensor) -> Tensor:
+        """Return indices (n, b, 1), NaN where the probabilities are."""
+        return indices.masked_fill(self.log_probs.isnan().any(-1, keepdim=True), torch.nan)
 
 
 class CategoricalPolicy(StochasticPolicy):

@@ -39,9 +39,8 @@ class ExploreConfig:
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        down, up = self.perturb_factors
-        if not 0 < down < 1 < up:
-            raise ConfigError(f"perturb_factors must lie below 1 and above 1, got {self.perturb_factors}")
+        if len(self.perturb_factors) != 2 or not 0 < self.perturb_factors[0] < 1 < self.perturb_factors[1]:
+            raise ConfigError(f"perturb_factors must be two, below 1 and above 1, got {self.perturb_factors}")
         require_between("resample_probability", self.resample_probability, 0, 1)
         require_at_least("perturb_weights", self.perturb_weights, 0)
 

@@ -13,7 +13,7 @@ from evorl import tuned
 from evorl.algorithms import td3
 from evorl.algorithms.pbt import PBT, Config
 from evorl.algorithms.td3 import TD3
-from evorl.errors import ConfigError
+from evorl.errors import ConfigError, Diverged
 from evorl.learning import OffPolicy, TD3Config
 from evorl.learning.ddpg import DDPGConfig
 from evorl.learning.ppo import PPOConfig
@@ -35,7 +35,7 @@ def learner(**settings: Any) -> TD3Config:
 
 def config(n: int = 4, **settings: Any) -> Config:
     given = {"learner": learner(), "space": SPACE, "burn_in": 0, **settings}
-    common = {"warmup_steps": WARMUP, "interval": INTERVAL, "window": 3, "total_timesteps": 2_000}
+    common = {"warmup_steps": WARMUP, "interval": INTERVAL, "window": 2, "total_timesteps": 2_000}
     return Config(
         env_id=ORACLE, env_kwargs={"max_episode_steps": LIMIT}, population_size=n, network=TINY, **{**common, **given}
     )
@@ -214,7 +214,7 @@ def test_the_replay_does_what_was_asked(choice: OnCopy) -> None:
 
 
 def test_who_copied_begins_a_new_episode_and_the_others_go_on_with_theirs() -> None:
-    run = PBT(config(4, **ALL, interval=2 * LIMIT + 2, window=2))
+    run = PBT(config(4, **ALL, interval=2 * LIMIT + 2, window=1))
     generations(run, 1)
     copied, before = run.population.traits["copied"], run.population.traits["recent_returns"]
     after = run.training.act_and_learn(run.population, 2, 1).traits["recent_returns"]
@@ -276,7 +276,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_runs(settings: di
 def test_usual_spaces_are_used_if_none_is_given() -> None:
     ddpg = DDPGConfig(batch_size=4)
     assert set(PBT(config(space={}, learner=ddpg)).space) == {"actor_learning_rate", "critic_learning_rate", "discount"}
-    assert config(learner=PPOConfig(rollout_length=12, minibatches=2), space={}).fresh_episodes == 3
+    assert config(learner=PPOConfig(rollout_length=12, minibatches=2), space={}).fresh_episodes == 2
 
 
 def test_nobody_copies_before_anybody_has_learned() -> None:
@@ -294,3 +294,34 @@ def test_a_window_of_more_returns_than_are_kept_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^window must be at most 10, the returns in training that are kept, got 11"):
         config(window=11)
     assert config(window=11, fitness="fresh").fresh_episodes == 11
+
+
+@pytest.mark.parametrize("settings", [{}, {"fitness": "fresh"}], ids=["training", "fresh"])
+def test_a_member_that_diverges_is_worth_nothing_and_copies_another(settings: dict[str, Any]) -> None:
+    run = PBT(config(4, **ALL, **settings))
+    run.step()
+    params = run.population.params.clone()
+    params[2] = torch.nan
+    run.population = run.population.with_params(params, fitness=run.population.fitness)
+    (evaluated,) = generations(run, 1)
+    assert evaluated.fitness.isneginf().tolist() == [False, False, True, False]
+    assert int(run.population.parent[2]) in (set(evaluated.id.tolist()) - {int(evaluated.id[2])})
+    assert run.population.params.isfinite().all()
+
+
+def test_a_population_of_which_nobody_is_left_says_so() -> None:
+    run = PBT(config(2))
+    run.step()
+    run.population = run.population.with_params(torch.full_like(run.population.params, torch.nan))
+    with pytest.raises(
+        Diverged, match=r"^generation 1: no member has finite parameters any more; the learner has diverged"
+    ):
+        run.step()
+
+
+@pytest.mark.parametrize(("fitness", "first"), [("training", 2), ("fresh", 1)])
+def test_fitness_is_of_what_was_learned_once_a_window_of_episodes_lies_behind_the_warm_up(
+    fitness: str, first: int
+) -> None:
+    run = PBT(config(4, fitness=fitness, window=3))
+    assert [run.has_learned(turn * INTERVAL) for turn in range(4)] == [turn >= first for turn in range(4)]

@@ -98,7 +98,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_runs() -> None:
         config(evolution="cmaes")
     with pytest.raises(ConfigError, match="mutation_std must be between 0 and 1, got -1"):
         config(mutation_std=-1)
-    with pytest.raises(ConfigError, match="perturb_factors must lie below 1 and above 1"):
+    with pytest.raises(ConfigError, match="perturb_factors must be two, below 1 and above 1"):
         config(perturb_factors=(1.0, 2.0))
 
 

@@ -26,7 +26,7 @@ TINY = NetworkConfig(hidden_sizes=(4,))
 WARMUP, INTERVAL, LIMIT = 4, 12, 4
 SPACE = {"actor_learning_rate": "log:1e-4:1e-2", "discount": "complement:0.9:0.999"}
 GRID = {"actor_learning_rate": "log:1e-4:1e-2", "tau": "categorical:0.005,0.01"}
-COMMON: dict[str, Any] = {"warmup_steps": WARMUP, "interval": INTERVAL, "window": 3, "network": TINY, "space": SPACE}
+COMMON: dict[str, Any] = {"warmup_steps": WARMUP, "interval": INTERVAL, "window": 2, "network": TINY, "space": SPACE}
 COMMON |= {
     "env_id": ORACLE,
     "env_kwargs": {"max_episode_steps": LIMIT},
@@ -294,6 +294,10 @@ def test_settings_that_cannot_work_are_refused_before_anything_runs(
         ({"interval": 25}, r"total_timesteps / trials must leave a trial at least one interval = 25 .* got 24"),
         ({"warmup_steps": 24}, r"total_timesteps / trials must leave .* beyond the warm-up, got 24"),
         ({"fitness": "fresh", "window": 4}, r"total_timesteps / trials must leave .* fresh episodes, .* got 24"),
+        (
+            {"env_kwargs": {}},
+            r"bayesian-search needs a time limit to divide its budget; --env-kwargs max_episode_steps=N",
+        ),
         ({"window": 7}, r"total_timesteps / trials, in whole intervals, must be at least 28, window = 7 episodes"),
     ],
 )

@@ -98,3 +98,12 @@ def test_a_member_draws_the_same_alone_and_beside_others_and_one_row_serves_many
         assert torch.equal(POLICY.act(members[[row]], seen[[row]], streams()[[row]])[0], together[row])
     copies = members[[0] * N]
     assert torch.equal(POLICY.act(members[[0]], seen, streams()), POLICY.act(copies, seen, streams()))
+
+
+def test_probabilities_that_are_not_numbers_choose_none() -> None:
+    logits = torch.zeros(2, 1, CHOICES)
+    logits[1, 0, 2] = torch.nan
+    chosen = Categorical(torch.log_softmax(logits, dim=-1))
+    for actions in (chosen.mode(), chosen.sample(streams(2))):
+        assert actions[0].isfinite().all()
+        assert actions[1].isnan().all()

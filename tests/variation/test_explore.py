@@ -193,8 +193,9 @@ def test_the_operator_can_be_registered_in_a_toolbox() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"perturb_factors": (1.2, 1.5)}, "perturb_factors must lie below 1 and above 1, got (1.2, 1.5)"),
-        ({"perturb_factors": (0.0, 1.5)}, "perturb_factors must lie below 1 and above 1, got (0.0, 1.5)"),
+        ({"perturb_factors": (1.2, 1.5)}, "perturb_factors must be two, below 1 and above 1, got (1.2, 1.5)"),
+        ({"perturb_factors": (0.8, 1.2, 2.0)}, "perturb_factors must be two, below 1 and above 1, got (0.8, 1.2, 2.0)"),
+        ({"perturb_factors": (0.0, 1.5)}, "perturb_factors must be two, below 1 and above 1, got (0.0, 1.5)"),
         ({"resample_probability": 1.5}, "resample_probability must be between 0 and 1, got 1.5"),
         ({"perturb_weights": -0.1}, "perturb_weights must be at least 0, got -0.1"),
     ],
