@@ -20,7 +20,7 @@ SPACE = {"actor_learning_rate": "log:1e-4:1e-2", "discount": "complement:0.9:0.9
 
 
 def config(n: int = 8, **settings: Any) -> Config:
-    common: dict[str, Any] = {"warmup_steps": 4, "interval": 12, "window": 3, "total_timesteps": 4_000, "burn_in": 0}
+    common: dict[str, Any] = {"warmup_steps": 4, "interval": 12, "window": 2, "total_timesteps": 4_000, "burn_in": 0}
     common |= {"learner": TD3Config(critic=TINY, batch_size=8), "space": SPACE, "network": TINY, "ratios": (1, 2)}
     return Config(env_id=ORACLE, env_kwargs={"max_episode_steps": 4}, population_size=n, **{**common, **settings})
 

@@ -29,7 +29,7 @@ def agree(first: evorl.Population, second: evorl.Population) -> bool:
 @pytest.mark.parametrize("copy", ["both", "weights", "h"])
 @pytest.mark.parametrize("replay", ["keep", "copy", "clear", "shared"])
 def test_the_winner_is_reproduced_bit_for_bit(replay: Any, copy: Any, tmp_path: Path) -> None:
-    asked = config(replay_on_copy=replay, copy=copy)
+    asked = config(replay_on_copy=replay, copy=copy, total_timesteps=4 * 10 * 6)
     lineage, line, answer = recorded(tmp_path, asked)
     assert copies(lineage).sum() >= 8
     assert agree(answer, retrace_line(asked, lineage, line))
