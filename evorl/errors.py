@@ -60,29 +60,18 @@ def require_above(name: str, value: float, bound: float) -> None:
         raise ConfigError(f"{name} must be above {bound}, got {value}")
 
 
-def require_choices(settings: Any) -> None:
-    """Raise ConfigError unless every field of a dataclass that is one of a few words holds one of them."""
-    for name, hint in get_type_hints(type(settings)).items():
-        words = get_args(hint) if get_origin(hint) is Literal else ()
-        value = getattr(settings, name)
-        if words and value not in words:
-            raise ConfigError(f"{name} must be one of {', '.join(words)}, got {value!r}{nearest(str(value), words)}")
+def require_fields(settings: Any) -> None:
+    """Raise ConfigError unless every field of a dataclass holds what its hint says, where that can be told.
 
-
-def require_integers(settings: Any) -> None:
-    """Raise ConfigError unless every field of a dataclass that is to be an integer is one."""
+    One of a few words, an integer, or just one of the dataclasses that are named: what is derived from these could not
+    be written and read again.
+    """
     for name, hint in get_type_hints(type(settings)).items():
-        value = getattr(settings, name)
-        absent = hint == int | None and value is None
-        if hint in (int, int | None) and not absent and (isinstance(value, bool) or not isinstance(value, int)):
+        value, kinds = getattr(settings, name), get_args(hint) or (hint,)
+        if get_origin(hint) is Literal and value not in kinds:
+            raise ConfigError(f"{name} must be one of {', '.join(kinds)}, got {value!r}{nearest(str(value), kinds)}")
+        if hint in (int, int | None) and type(value) not in kinds:
             raise ConfigError(f"{name} must be an integer, got {value!r}")
-
-
-def require_kinds(settings: Any) -> None:
-    """Raise ConfigError unless every field of a dataclass that is one of some dataclasses holds one of just these."""
-    for name, hint in get_type_hints(type(settings)).items():
-        kinds = get_args(hint) or (hint,)
-        value = getattr(settings, name)
         if all(map(dataclasses.is_dataclass, kinds)) and type(value) not in kinds:
             names = " or ".join(kind.__name__ for kind in kinds)
             raise ConfigError(f"{name} must be {names}, got {type(value).__name__}")

@@ -16,15 +16,7 @@ from numpy.typing import NDArray
 
 from evorl.budget import Ledger
 from evorl.envs import MemberEnvs, describe, make
-from evorl.errors import (
-    ConfigError,
-    Diverged,
-    nearest,
-    require_at_least,
-    require_choices,
-    require_integers,
-    require_kinds,
-)
+from evorl.errors import ConfigError, Diverged, nearest, require_at_least, require_fields
 from evorl.evaluation import Report, describe_evaluated, evaluate_by_episodes
 from evorl.interaction import Episodes, Replay
 from evorl.policies import NetworkConfig, Policy, deterministic_policy
@@ -63,9 +55,7 @@ class Config:
     """Named settings to begin with; in Python `Algorithm.preset(name, ...)` makes them, and this is only their name."""
 
     def __post_init__(self) -> None:
-        require_choices(self)
-        require_integers(self)
-        require_kinds(self)
+        require_fields(self)
         require_at_least("seed", self.seed, 0)
         require_at_least("total_timesteps", self.total_timesteps, 1)
         require_at_least("population_size", self.population_size, 1)

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from evorl.errors import ConfigError, require_choices
+from evorl.errors import ConfigError, require_fields
 
 #: What a perturbed number is multiplied by: the one below 1, or the one above.
 Factors = tuple[float, float]
@@ -54,7 +54,7 @@ class Float:
     scale: Literal["linear", "log", "complement"] = "linear"
 
     def __post_init__(self) -> None:
-        require_choices(self)
+        require_fields(self)
         _require_bounds(self.low, self.high)
         if self.scale == "log" and not self.low > 0:
             raise ConfigError(f"low must be above 0 on a log scale, got {self.low}")
@@ -104,11 +104,8 @@ class Int:
     scale: Literal["linear", "log"] = "linear"
 
     def __post_init__(self) -> None:
-        require_choices(self)
+        require_fields(self)
         _require_bounds(self.low, self.high)
-        for name, bound in (("low", self.low), ("high", self.high)):
-            if bound != int(bound):
-                raise ConfigError(f"{name} must be a whole number, got {bound}")
         if self.scale == "log" and self.low < 1:
             raise ConfigError(f"low must be at least 1 on a log scale, got {self.low}")
 

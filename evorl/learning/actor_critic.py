@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evorl.errors import require_above, require_at_least, require_between, require_choices, require_integers
+from evorl.errors import require_above, require_at_least, require_between, require_fields
 from evorl.interaction import Replay
 from evorl.learning.adam import adam_, adam_state
 from evorl.learning.traits import Hyperparameter, Hyperparameters, State, column, own_or_set
@@ -47,8 +47,7 @@ class LearnerConfig:
     """Of the networks in updates; acting and everything that is kept are single precision."""
 
     def __post_init__(self) -> None:
-        require_choices(self)
-        require_integers(self)
+        require_fields(self)
         require_at_least("batch_size", self.batch_size, 1)
         require_at_least("policy_delay", self.policy_delay, 1)
         require_above("actor_learning_rate", self.actor_learning_rate, 0)

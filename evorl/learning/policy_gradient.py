@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evorl.errors import require_above, require_at_least, require_between, require_integers
+from evorl.errors import require_above, require_at_least, require_between, require_fields
 from evorl.interaction import Rollout
 from evorl.learning.adam import adam_, adam_state
 from evorl.learning.advantages import standardise, weighted_mean
@@ -45,7 +45,7 @@ class PolicyGradientConfig:
     """Norm to which the gradient is clipped; None for no clipping."""
 
     def __post_init__(self) -> None:
-        require_integers(self)
+        require_fields(self)
         require_at_least("rollout_length", self.rollout_length, 1)
         require_above("learning_rate", self.learning_rate, 0)
         require_between("discount", self.discount, 0, 1)

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from evorl.errors import require_above, require_choices
+from evorl.errors import require_above, require_fields
 from evorl.learning.annealing import Annealing
 
 #: What an adaptive bandwidth may be divided by.
@@ -45,7 +45,7 @@ class SteinConfig:
 
     def check(self) -> None:
         """Raise ConfigError if a setting cannot work."""
-        require_choices(self)
+        require_fields(self)
         require_above("alpha", self.alpha, 0)
         require_above("bandwidth_floor", self.bandwidth_floor, 0)
 

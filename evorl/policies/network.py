@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from evorl.errors import ConfigError, require_above, require_at_least, require_choices
+from evorl.errors import ConfigError, require_above, require_at_least, require_fields
 from evorl.policies.chain import Chain, ChainPullback
 from evorl.policies.layers import Activate, Activation, Layer, LayerNorm, Linear, Norm
 from evorl.streams import RowStreams
@@ -42,7 +42,7 @@ class NetworkConfig:
             if self.layer_norm == "unbiased":  # which divides by the width less one
                 require_at_least("hidden_sizes with layer_norm unbiased", width, 2)
         require_above("last_layer_scale", self.last_layer_scale, 0)
-        require_choices(self)
+        require_fields(self)
 
 
 Kind = Literal["weight", "bias", "norm"]

@@ -20,8 +20,9 @@ import evorl
 from evorl.errors import RunFolderError
 from evorl.template import Config
 
-#: Layout of the files that a later version must be able to recognise; `state.pt` 1 held its replays itself.
-FORMATS = {"config.json": 1, "state.pt": 2, "answer.pt": 1}
+#: Layout of the files that a later version must be able to recognise; `state.pt` 1 held its replays itself, and
+#: `answer.pt` 1 had another name for `delayed_reward`.
+FORMATS = {"config.json": 1, "state.pt": 2, "answer.pt": 2}
 #: What `config.json` must hold beside its format.
 REQUIRED = {"algorithm", "name", "imports", "config", "running"}
 LIBRARIES = ("torch", "numpy", "gymnasium", "mujoco", "deap")

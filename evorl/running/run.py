@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evorl import learners
-from evorl.errors import ConfigError, Interrupted, require_at_least, require_integers
+from evorl.errors import ConfigError, Interrupted, require_at_least, require_fields
 from evorl.evaluation import Report
 from evorl.population import Identities, Population
 from evorl.running import answer, checkpoint
@@ -52,7 +52,7 @@ class Running:
     """Whether to show how the run goes."""
 
     def __post_init__(self) -> None:
-        require_integers(self)
+        require_fields(self)
         for name in ("test_episodes", "final_episodes", "num_threads"):
             require_at_least(name, getattr(self, name), 1)
         require_at_least("checkpoint_seconds", self.checkpoint_seconds, 0)

@@ -1,8 +1,10 @@
 """Searches of hyperparameters that stay: random, grid, Bayesian, successive halving."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support import ORACLE, same
@@ -20,6 +22,7 @@ from evorl.learning import OffPolicy, TD3Config
 from evorl.learning.ppo import PPOConfig
 from evorl.policies import NetworkConfig
 from evorl.population import Population
+from evorl.task import Task
 from evorl.template import EvoRL
 
 TINY = NetworkConfig(hidden_sizes=(4,))
@@ -183,7 +186,14 @@ def test_the_answer_is_the_best_of_the_ended_and_the_running() -> None:
 
 
 class Peak(BayesianSearch):
-    """Fitness is how near the rate is to the middle of its range; nobody learns."""
+    """Fitness is how near the rate is to the middle of its range; nobody learns, and there is no environment."""
+
+    @classmethod
+    def describe(cls, config: bayesian_search.Config) -> Task:
+        return Task.without_environment(config.env_id)
+
+    def fresh(self, rows: Sequence[int]) -> Population:
+        return self.members(np.zeros((len(rows), 1)), "initial")
 
     def learn(self, candidates: Population) -> Population:
         self.ledger.count_steps("train", self.config.interval * len(candidates))

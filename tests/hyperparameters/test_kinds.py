@@ -207,7 +207,7 @@ def test_a_frozen_hyperparameter_stays() -> None:
         (lambda: Float(0.9, 1, "complement"), "high must be below 1 on a complement scale, got 1"),
         (lambda: Int(0, 5, "log"), "low must be at least 1 on a log scale, got 0"),
         (lambda: Int(5, 1), "low must not be above high, and both must be finite, got low 5 and high 1"),
-        (lambda: Int(1, 2.5), "high must be a whole number, got 2.5"),  # type: ignore[arg-type]
+        (lambda: Int(1, 2.5), "high must be an integer, got 2.5"),  # type: ignore[arg-type]
         (lambda: Categorical(()), "values must be numbers, which is what learners read, got ()"),
         (lambda: Categorical((1, "relu")), "values must be numbers, which is what learners read, got (1, 'relu')"),  # type: ignore[arg-type]
         (lambda: Ordinal((1, math.nan)), "values must be numbers, which is what learners read, got (1, nan)"),

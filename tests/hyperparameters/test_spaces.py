@@ -144,7 +144,7 @@ def test_the_command_line_reads_words_and_a_config_holds_them_through_json() -> 
         ("x=ordinal:1:2", f"space of x must be {FORM}, got 'ordinal:1:2'"),
         ("x=1:0", "space of x: low must not be above high, and both must be finite, got low 1 and high 0, in '1:0'"),
         ("x=log:0:1", "space of x: low must be above 0 on a log scale, got 0, in 'log:0:1'"),
-        ("x=int:1:2.5", "space of x: high must be a whole number, got 2.5, in 'int:1:2.5'"),
+        ("x=int:1:2.5", "space of x: high must be an integer, got 2.5, in 'int:1:2.5'"),
         (
             "x=categorical:relu,elu",
             "space of x: a number was needed, since learners read numbers, got 'relu', in 'categorical:relu,elu'",

@@ -145,5 +145,5 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 )
 def test_the_files_of_a_run_hold_plain_data_only(config: evorl.Config, tmp_path: Path) -> None:
     folder = evorl.train(config, evorl.Running(runs=str(tmp_path), final_episodes=1, progress=False)).folder
-    for name, form in (("state.pt", 2), ("answer.pt", 1)):
+    for name, form in (("state.pt", 2), ("answer.pt", 2)):
         assert torch.load(folder / name, weights_only=True)["format"] == form
