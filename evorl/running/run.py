@@ -193,13 +193,13 @@ class Run:
             sink.write_population(evaluated, self.algorithm.generation, self.ledger.spent)
 
     def _test(self, report: Report) -> Report:
-        """Return the report with the present answer's test on it."""
+        """Return the report with the answer's test on it; a generation beyond the budget has not changed the answer."""
         if self.test_interval == 0:
             return {**report, **self._untested(report)}
-        returns = self._returns(self.algorithm.answer(), self.running.test_episodes)
+        returns = self._returns(self.answer, self.running.test_episodes)
         tested = {**report, **self._untested(report), "test/return": float(returns.mean())}
         tested["test/return_std"] = float(returns.std())
-        if "fitness/best" in report:
+        if "fitness/best" in report and self.answer_steps == self.ledger.spent:
             tested["fitness/optimism"] = report["fitness/best"] - tested["test/return"]
         for tag, members in self.algorithm.tested().items():
             each = [self._returns(members[[row]], self.running.test_episodes) for row in range(len(members))]

@@ -84,12 +84,14 @@ def test_a_run_ends_at_or_past_the_budget_and_answers_for_the_last_boundary_at_o
 
 def test_the_final_return_is_that_of_the_reported_answer(tmp_path: Path) -> None:
     config = cem_config(3 * GENERATION - 1, env_id="Pendulum-v1")
-    result = evorl.train(config, running(tmp_path))
+    result = evorl.train(config, running(tmp_path, test_interval=1))
     returns = testing.test_answer(evorl.load(result.folder), 3)
     rows = progress(result.folder)
     assert result.final_return == rows[-1]["final/return"] == returns.mean()
     assert rows[-1]["final/return_std"] == returns.std()
-    assert rows[-1]["final/return"] != rows[-1]["test/return"]  # the test at the end is of the present answer
+    assert rows[-1]["test/return"] == rows[-2]["test/return"] == returns[:2].mean()  # not of the generation beyond
+    assert math.isfinite(rows[-2]["fitness/optimism"])
+    assert math.isnan(rows[-1]["fitness/optimism"])
     assert all(math.isnan(row["final/return"]) for row in rows[:-1])
 
 
