@@ -30,6 +30,12 @@ class EnvironmentFault(EvorlError, RuntimeError):
     exit_code = 1
 
 
+class OperatorFault(EvorlError, RuntimeError):
+    """An operator that a setting names raised while a run was under way."""
+
+    exit_code = 1
+
+
 class Diverged(EvorlError, RuntimeError):
     """No member has finite parameters any more."""
 

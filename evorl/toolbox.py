@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Collection
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
-from evorl.errors import ConfigError, nearest
+from evorl.errors import ConfigError, OperatorFault, nearest
 from evorl.imports import import_module
 
 OPERATOR = "an operator, module:function:name=value,..."
@@ -17,7 +17,36 @@ OPERATOR = "an operator, module:function:name=value,..."
 POSITIONAL = {"select": 2, "mate": 2, "mutate": 1, "exploit": 2, "explore": 1}
 
 
-def operator(argument: str, text: str, others: Collection[str] = ()) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class Operator:
+    """An operator by name; what it raises when it is called is said in one line.
+
+    Attributes:
+        argument: the setting that named it.
+        text: its name there.
+        func: what is called.
+        keywords: its bound arguments.
+    """
+
+    argument: str
+    text: str
+    func: Callable[..., Any]
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *individuals: Any) -> Any:
+        """Return what the operator returns.
+
+        Raises:
+            OperatorFault: it raised.
+        """
+        try:
+            return self.func(*individuals, **self.keywords)
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise OperatorFault(f"{self.argument} {self.text} could not be carried out: {what}") from error
+
+
+def operator(argument: str, text: str, others: Collection[str] = ()) -> Operator:
     """Return the operator that `module:function:name=value,...` names, its arguments bound.
 
     Args:
@@ -44,7 +73,7 @@ def operator(argument: str, text: str, others: Collection[str] = ()) -> Callable
     try:
         inspect.signature(function).bind(*[None] * POSITIONAL[argument], **bound)
     except ValueError:  # a builtin that does not tell its arguments
-        return partial(function, **bound)
+        return Operator(argument, text, function, bound)
     except TypeError as error:
         raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
-    return partial(function, **bound)
+    return Operator(argument, text, function, bound)

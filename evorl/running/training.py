@@ -46,6 +46,7 @@ def train(
         ConfigError: a setting or a sink cannot work; nothing was written.
         RunFolderError: a run is in the folder already.
         EnvironmentFault: an environment failed; the last checkpoint stands.
+        OperatorFault: an operator that a setting names failed; the last checkpoint stands.
         Diverged: all members have; the last checkpoint stands.
         Interrupted: the user ended the run after a generation; it can be resumed.
     """
@@ -111,6 +112,7 @@ def resume(
         ConfigError: a sink cannot work.
         RunFolderError: there is nothing to resume, or it is of another class, version or config, cut or altered.
         EnvironmentFault: an environment failed; the last checkpoint stands.
+        OperatorFault: an operator that a setting names failed; the last checkpoint stands.
         Diverged: all members have; the last checkpoint stands.
         Interrupted: the user ended the run after a generation; it can be resumed once more.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from deap import tools
 
-from evorl.errors import ConfigError
+from evorl.errors import ConfigError, OperatorFault
 from evorl.policies import MLP, NetworkConfig
 from evorl.population import Individual
 from evorl.streams import Streams
@@ -26,8 +26,8 @@ def configured(**settings: Any) -> Any:
 
 def test_a_name_without_arguments_is_the_function_itself() -> None:
     found = operator("mate", "deap.tools:cxTwoPoint")
-    assert found.func is tools.cxTwoPoint  # type: ignore[attr-defined]
-    assert found.keywords == {}  # type: ignore[attr-defined]
+    assert found.func is tools.cxTwoPoint
+    assert found.keywords == {}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_name_without_arguments_is_the_function_itself() -> None:
     ],
 )
 def test_arguments_are_plain_values_bound_by_name(text: str, bound: dict[str, Any]) -> None:
-    found: Any = operator("mutate" if "mut" in text else "select", text)
+    found = operator("mutate" if "mut" in text else "select", text)
     assert found.keywords == bound
     assert all(type(found.keywords[name]) is type(value) for name, value in bound.items())
 
@@ -83,7 +83,7 @@ def test_an_operator_of_the_users_is_found_in_the_working_folder(
     (tmp_path / "broken_operators.py").write_text("raise RuntimeError('not today')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
-    assert configured(mutate="own_operators:mutate").mutate.func.__module__ == "own_operators"
+    assert configured(mutate="own_operators:mutate").mutate.func.func.__module__ == "own_operators"
     with pytest.raises(ConfigError, match=r"^mutate must name an operator, .*RuntimeError: not today$"):
         configured(mutate="broken_operators:mutate")
 
@@ -99,6 +99,18 @@ def test_arguments_that_the_operator_does_not_take_or_lacks_are_refused_before_a
         configured(select=text)
 
 
+def test_what_an_operator_raises_is_said_in_one_line_with_its_name() -> None:
+    toolbox = configured(select="deap.tools:selTournament:tournsize=0", mate="deap.tools:cxESBlend:alpha=0.1")
+    rows = [Individual(row, 0, 1.0) for row in np.zeros((2, SIZE), np.float32)]
+    with pytest.raises(
+        OperatorFault, match=r"^select deap\.tools:selTournament:tournsize=0 .*: ValueError: ."
+    ) as raised:
+        toolbox.select(rows, 2)
+    assert isinstance(raised.value.__cause__, ValueError)
+    with pytest.raises(OperatorFault, match=r"^mate deap\.tools:cxESBlend:alpha=0\.1 .*AttributeError.*strategy"):
+        toolbox.mate(*rows)
+
+
 def test_the_default_operators_are_those_of_the_paper_with_the_settings_of_the_config() -> None:
     config = GeneticConfig(mutation_fraction=0.7, super_probability=0.4)
     toolbox = genetic_toolbox(config, LAYOUT, np.random.default_rng(5))
@@ -112,8 +124,7 @@ def test_the_default_operators_are_those_of_the_paper_with_the_settings_of_the_c
         mutate_sparse(Individual(theirs[0]), LAYOUT, generator, config)
     assert np.array_equal(ours, theirs)
     assert not np.array_equal(ours, start)
-    assert toolbox.select.func is tools.selTournament
-    assert toolbox.select.keywords == {"tournsize": 3}
+    assert toolbox.select.func == operator("select", "deap.tools:selTournament:tournsize=3")
 
 
 def test_clones_share_no_memory_with_their_originals() -> None:
