@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from evorl.errors import ConfigError, OperatorFault, nearest
@@ -24,14 +24,14 @@ class Operator:
     Attributes:
         argument: the setting that named it.
         text: its name there.
-        func: what is called.
+        function: what is called.
         keywords: its bound arguments.
     """
 
     argument: str
     text: str
-    func: Callable[..., Any]
-    keywords: dict[str, Any] = field(default_factory=dict)
+    function: Callable[..., Any]
+    keywords: dict[str, Any]
 
     def __call__(self, *individuals: Any) -> Any:
         """Return what the operator returns.
@@ -40,7 +40,7 @@ class Operator:
             OperatorFault: it raised.
         """
         try:
-            return self.func(*individuals, **self.keywords)
+            return self.function(*individuals, **self.keywords)
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             raise OperatorFault(f"{self.argument} {self.text} could not be carried out: {what}") from error
@@ -72,8 +72,8 @@ def operator(argument: str, text: str, others: Collection[str] = ()) -> Operator
         raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: it cannot be called")
     try:
         inspect.signature(function).bind(*[None] * POSITIONAL[argument], **bound)
-    except ValueError:  # a builtin that does not tell its arguments
-        return Operator(argument, text, function, bound)
     except TypeError as error:
         raise ConfigError(f"{argument} must name {OPERATOR}, got {text!r}: {error}") from error
+    except ValueError:
+        pass  # a builtin that does not tell its arguments
     return Operator(argument, text, function, bound)

@@ -26,7 +26,7 @@ def configured(**settings: Any) -> Any:
 
 def test_a_name_without_arguments_is_the_function_itself() -> None:
     found = operator("mate", "deap.tools:cxTwoPoint")
-    assert found.func is tools.cxTwoPoint
+    assert found.function is tools.cxTwoPoint
     assert found.keywords == {}
 
 
@@ -83,7 +83,7 @@ def test_an_operator_of_the_users_is_found_in_the_working_folder(
     (tmp_path / "broken_operators.py").write_text("raise RuntimeError('not today')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
-    assert configured(mutate="own_operators:mutate").mutate.func.func.__module__ == "own_operators"
+    assert configured(mutate="own_operators:mutate").mutate.func.function.__module__ == "own_operators"
     with pytest.raises(ConfigError, match=r"^mutate must name an operator, .*RuntimeError: not today$"):
         configured(mutate="broken_operators:mutate")
 
