@@ -3,7 +3,9 @@
 import json
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -153,12 +155,28 @@ def test_a_run_that_prints_nothing_has_an_empty_line(tmp_path: Path, monkeypatch
     assert outcomes["cem"].line == ""
 
 
-def test_ctrl_c_starts_no_further_run(tmp_path: Path, processes: Processes) -> None:
+def test_ctrl_c_starts_no_further_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Event()
+    begun: list[str] = []
+
+    class Threads(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            told.set()
+            super().shutdown(wait=wait)
+
+    def process(words: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        begun.append(words[words.index("train") + 1])
+        if len(begun) > 1:  # it is under way when the key is pressed
+            told.wait(60)
+        return subprocess.CompletedProcess(list(words), 0)
+
     def pressed(outcome: Outcome) -> None:
         if outcome.how == "finished":
             raise KeyboardInterrupt
 
-    jobs = [job(tmp_path, name) for name in "abcdefgh"]
+    monkeypatch.setattr("evorl.running.sweep.ThreadPoolExecutor", Threads)
+    monkeypatch.setattr(subprocess, "run", process)
     with pytest.raises(KeyboardInterrupt):
-        sweep(jobs, 1, pressed)
-    assert len(processes.commands) < len(jobs)
+        sweep([job(tmp_path, name) for name in "abcdefgh"], 1, pressed)
+    assert begun in (["a"], ["a", "b"])
