@@ -183,7 +183,7 @@ def _scale(axes: Axes, name: str, kind: Kind | None, values: Floats) -> None:
     elif scale == "complement":
         axes.set_yscale("function", functions=(lambda x: -np.log10(np.maximum(1 - x, 1e-9)), lambda y: 1 - 10.0**-y))
         axes.set_ylim(1 - (1 - least) * 1.15, 1 - (1 - most) / 1.15)
-        axes.yaxis.set_major_locator(FixedLocator(COMPLEMENTS))
+        axes.yaxis.set_major_locator(FixedLocator(COMPLEMENTS) if 1 - least > WIDE * (1 - most) else MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     else:
         margin = 0.06 * (most - least) or 0.05 * abs(most) or 0.05

@@ -70,6 +70,13 @@ def test_without_a_space_the_values_say_which_axis_they_need(values: tuple[float
     assert figure.axes[0].get_yscale() == scale
 
 
+@pytest.mark.parametrize("discounts", [(0.9981, 0.9985), (0.9981, 0.9981), (0.9, 0.97), (0.9, 0.999), (0.0, 0.9999)])
+def test_an_axis_of_discounts_has_ticks_to_read_it_by(discounts: tuple[float, ...]) -> None:
+    (axes,) = draw_schedule(Schedule(30, (0, 10), {"discount": discounts}), SPACE).axes
+    low, high = axes.get_ylim()
+    assert 3 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 16
+
+
 def test_many_hyperparameters_stand_in_two_columns() -> None:
     columns = dict.fromkeys("abcde", (0.1,))
     figure = draw_schedule(Schedule(30, (0,), columns), Space({}))
