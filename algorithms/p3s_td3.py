@@ -37,7 +37,7 @@ class Config(GuidanceConfig, learners.Config):
     warmup_steps: int = 2_500
     """Random steps of a learner before it acts and learns."""
     exchange: Literal["pull", "copy"] = "pull"
-    """Whether the others are pulled towards the best, or become copies of it at the end of every period."""
+    """Whether the others are pulled towards the best, or those with lower returns become copies of it after a period."""
     identical_start: bool = True
     """Whether all learners begin as copies of the first."""
 
@@ -53,7 +53,7 @@ class P3STD3(learners.Learners[Config]):
         "walker2d": {"warmup_steps": 250, "minimum_distance": 0.02},
         "ant": {"minimum_distance": 0.02},
         "shared-replay": {"beta": 0.0},
-        "re-td3": {"beta": 0.0, "exchange": "copy", "interval": 500},
+        "re-td3": {"beta": 0.0, "exchange": "copy", "interval": 2_500},
         "common": {"network": NetworkConfig(), "learner": TD3Config(), "updates_per_step": 1},
         "quick": {"network": _SMALL, "learner": _QUICK, "updates_per_step": 1, "warmup_steps": 250},
     }
@@ -99,9 +99,9 @@ class P3STD3(learners.Learners[Config]):
         if self.best == NOBODY:
             return evaluated
         self.reference = evaluated.params[[self.best]]
-        others = [row for row in range(len(evaluated)) if row != self.best]
-        if config.exchange == "copy" and others:
-            evaluated = evaluated.put(others, evaluated.descend([self.best] * len(others), "copy"))
+        worse = (~(evaluated.fitness >= evaluated.fitness[self.best])).nonzero().flatten().tolist()
+        if config.exchange == "copy" and worse:  # copies without a return of their own since are as good as the best
+            evaluated = evaluated.put(worse, evaluated.descend([self.best] * len(worse), "copy"))
         pull = torch.tensor([self.beta * (row != self.best) for row in range(len(evaluated))])
         return evaluated.with_traits(pull=pull.to(evaluated.params))
 

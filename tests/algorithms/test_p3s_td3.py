@@ -209,6 +209,26 @@ def test_copies_of_the_best_have_all_its_traits_and_ids_of_their_own() -> None:
     assert [parents.origin[row] for row in others] == ["copy"] * (N - 1)
 
 
+def test_who_is_as_good_as_the_best_is_not_replaced_and_who_has_no_return_is() -> None:
+    run = after(P3STD3(config(4, beta=0.0, exchange="copy")), 1)
+    evaluated = run.population.with_fitness(torch.tensor([1.0, 2.0, torch.nan, 2.0]))
+    parents = run.select(evaluated)
+    assert run.best == 1
+    assert parents.id[[1, 3]].tolist() == evaluated.id[[1, 3]].tolist()
+    assert torch.equal(parents.params, evaluated.params[[1, 1, 1, 3]])
+
+
+def test_copies_learn_on_until_one_of_them_has_a_return_of_its_own() -> None:
+    run = after(P3STD3(config(beta=0.0, exchange="copy", interval=LIMIT // 2)), 1)
+    for _ in range(6):
+        before = run.population
+        run.step()
+        finished = run.population.traits["recent_returns"].nan_to_num().ne(
+            before.traits["recent_returns"].nan_to_num()
+        )
+        assert finished.any() or torch.equal(run.population.id, before.id)
+
+
 def test_pulled_learners_stay_who_they_are() -> None:
     run = P3STD3(config())
     before = run.population
