@@ -37,7 +37,7 @@ class Config(GuidanceConfig, learners.Config):
     warmup_steps: int = 2_500
     """Random steps of a learner before it acts and learns."""
     exchange: Literal["pull", "copy"] = "pull"
-    """Whether the others are pulled towards the best, or those with lower returns become copies of it after a period."""
+    """Whether others are pulled towards the best, or those with lower returns become copies of it after a period."""
     identical_start: bool = True
     """Whether all learners begin as copies of the first."""
 
