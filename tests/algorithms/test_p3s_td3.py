@@ -223,9 +223,7 @@ def test_copies_learn_on_until_one_of_them_has_a_return_of_its_own() -> None:
     for _ in range(6):
         before = run.population
         run.step()
-        finished = run.population.traits["recent_returns"].nan_to_num().ne(
-            before.traits["recent_returns"].nan_to_num()
-        )
+        finished = run.population.traits["recent_returns"].nan_to_num().ne(before.traits["recent_returns"].nan_to_num())
         assert finished.any() or torch.equal(run.population.id, before.id)
 
 
