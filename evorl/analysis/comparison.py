@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evorl.analysis.reading import TESTED, Curve, Group, changes, learner_of, read_runs
-from evorl.analysis.statistics import Difference, Estimate, Reference, area, equivalence, holm, iqm, welch
+from evorl.analysis.statistics import Difference, Estimate, Reference, area, equivalence, holm, iqm, paired_t, welch
 from evorl.errors import ConfigError, RunFolderError, nearest
 
 #: What a seed is scored by: its last test, or the area under its curve over the common steps.
@@ -81,7 +81,8 @@ class Pair:
 class Comparison:
     """All rows, task by task, best first, the runs that were left out, and what was compared of which column.
 
-    `primary` are the labels of the one pair that was named before the runs, and is not among those corrected for.
+    `primary` are the labels of the one pair that was named before the runs, and is not among those corrected for; with
+    `paired` differences are taken seed by seed.
     """
 
     rows: tuple[Row, ...]
@@ -89,6 +90,7 @@ class Comparison:
     outcome: Outcome = "final"
     column: str = TESTED
     primary: frozenset[str] = frozenset()
+    paired: bool = False
 
     @property
     def tasks(self) -> list[str]:
@@ -103,7 +105,8 @@ class Comparison:
         """Return every two rows of a task that have two seeds or more."""
         seeded = [row for row in self.of(task) if len(row.scores) > 1]
         pairs = list(combinations(seeded, 2))
-        differences = [welch(above.scores, below.scores) for above, below in pairs]
+        test = paired_t if self.paired else welch
+        differences = [test(above.scores, below.scores) for above, below in pairs]
         corrected = np.array([difference.p for difference in differences])
         others = [{above.group.label, below.group.label} != self.primary for above, below in pairs]
         corrected[others] = holm(corrected[others])
@@ -134,11 +137,14 @@ class Comparison:
                 cells += [f"{found.low:.1f} to {found.high:.1f}", f"{found.p:.2g}", f"{pair.p_corrected:.2g}"]
                 lines.append([*cells, pair.verdict, seeds])
         named = f", but for {' and '.join(sorted(self.primary))}, named before the runs" if self.primary else ""
+        test = "the paired t-test, seed by seed" if self.paired else "Welch's test over seeds"
         meaning = (
-            "Difference of the means: Welch's test over seeds, two-sided, each pair's interval and p its own; p (Holm) "
+            f"Difference of the means: {test}, two-sided, each pair's interval and p its own; p (Holm) "
             f'is corrected for all pairs of the task{named}, and the verdict is "above" where it is below {LEVEL}. '
-            "Undecided is not equal: five seeds each miss a difference of two standard deviations one time in four."
+            "Undecided is not equal"
         )
+        power = ": five seeds each miss a difference of two standard deviations one time in four."
+        meaning += "." if self.paired else power
         return f"{markdown(lines)}\n\n{meaning}\n\n" if len(lines) > 1 else ""
 
     def _settings(self) -> str:
@@ -204,6 +210,7 @@ def compare(
     outcome: Outcome = "final",
     column: str = TESTED,
     primary: Collection[str] = (),
+    paired: bool = False,
 ) -> Comparison:
     """Compare all finished runs in `folders` and below, each task at the steps that all its runs reached.
 
@@ -213,9 +220,10 @@ def compare(
         outcome: what a seed is scored by.
         column: of `progress.csv`, which the curves are of.
         primary: labels of the two groups whose difference is the question, if one was named before the runs.
+        paired: whether differences are taken seed by seed, as they may be where a seed gives all groups the same start.
 
     Raises:
-        ConfigError: a label of `primary` is of no group.
+        ConfigError: a label of `primary` is of no group, or groups of a task have other seeds and are to be paired.
         RunFolderError: there is no finished run, seeds of one group differ in more than their seed, or a run has no
             such column.
     """
@@ -224,6 +232,8 @@ def compare(
     rows = []
     for task in sorted({group.task for group in groups}):
         of_task = [group for group in groups if group.task == task]
+        if paired:
+            _require_same_seeds(of_task)
         curves = [curve for group in of_task for curve in group.curves]
         reached = min(min(curve.budget, int(curve.steps[-1])) for curve in curves)
         _require_tests(curves, reached)
@@ -231,7 +241,7 @@ def compare(
         scores = ([_score(curve, reached, ended, outcome) for curve in group.curves] for group in of_task)
         found = (_row(*pair, reached, ended, reference) for pair in zip(of_task, scores, strict=True))
         rows += sorted(found, key=lambda row: -row.mean)
-    return Comparison(tuple(rows), tuple(left_out), outcome, column, frozenset(primary))
+    return Comparison(tuple(rows), tuple(left_out), outcome, column, frozenset(primary), paired)
 
 
 def _require_labels(primary: Collection[str], labels: Collection[str]) -> None:
@@ -239,6 +249,14 @@ def _require_labels(primary: Collection[str], labels: Collection[str]) -> None:
         if label not in labels:
             needed = f"two of {', '.join(sorted(labels))}"
             raise ConfigError(f"primary must be {needed}, got {label!r}{nearest(label, labels)}")
+
+
+def _require_same_seeds(groups: Sequence[Group]) -> None:
+    first = groups[0]
+    for group in groups[1:]:
+        if group.seeds != first.seeds:
+            held = " and ".join(f"{one.label} with {', '.join(map(str, one.seeds))}" for one in (first, group))
+            raise ConfigError(f"paired needs the same seeds in all groups of {first.task}, got {held}")
 
 
 def _require_tests(curves: list[Curve], reached: int) -> None:

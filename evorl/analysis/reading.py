@@ -69,6 +69,11 @@ class Group:
     curves: tuple[Curve, ...]
 
     @property
+    def seeds(self) -> list[int]:
+        """The seed of each curve."""
+        return [int(curve.settings["config"]["seed"]) for curve in self.curves]
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The `config` of the first seed."""
         found: dict[str, Any] = self.curves[0].settings["config"]

@@ -103,6 +103,25 @@ def welch(first: ArrayLike, second: ArrayLike) -> Difference:
     return Difference(difference, float(interval.low), float(interval.high), float(found.pvalue))
 
 
+def paired_t(first: ArrayLike, second: ArrayLike) -> Difference:
+    """Return the mean difference of two groups seed by seed, with the paired t-test (Student 1908).
+
+    Args:
+        first: (seeds,); two or more.
+        second: (seeds,); those of the same seeds, in the same order.
+
+    Returns:
+        The difference; interval and p are NaN if it is the same at every seed, which the test says nothing of.
+    """
+    ours, theirs = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    differences = ours - theirs
+    if not np.ptp(differences):
+        return Difference(float(differences.mean()), math.nan, math.nan, math.nan)
+    found = stats.ttest_rel(ours, theirs)
+    interval = found.confidence_interval(0.95)
+    return Difference(float(differences.mean()), float(interval.low), float(interval.high), float(found.pvalue))
+
+
 def holm(p: ArrayLike) -> NDArray[np.float64]:
     """Return p-values (m,) corrected for their number: the step-down procedure of Holm (1979).
 

@@ -32,6 +32,8 @@ class Compare:
     """Column of progress.csv that curves and scores are of, such as svpg/test_mean."""
     primary: tuple[str, str] | None = None
     """The two algorithms, with their tags, whose difference is the question; p is corrected among the other pairs."""
+    paired: bool = False
+    """Take differences seed by seed; for groups that begin alike under a seed, as those of a population study do."""
 
     def __post_init__(self) -> None:
         if (self.reference is None) != (self.margin is None):
@@ -50,7 +52,7 @@ def run(words: Sequence[str]) -> None:
 
     published, margin = asked.reference, asked.margin
     reference = None if published is None or margin is None else Reference(*published, margin)
-    comparison = compare(asked.runs, reference, asked.outcome, asked.column, asked.primary or ())
+    comparison = compare(asked.runs, reference, asked.outcome, asked.column, asked.primary or (), asked.paired)
     summaries = write_summaries(comparison, asked.runs[0])
     out = asked.out or summaries
     out.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from evorl import cli
@@ -16,7 +17,7 @@ from evorl.algorithms.ddpg import DDPG
 from evorl.algorithms.pbt import PBT
 from evorl.analysis import Comparison, compare
 from evorl.analysis.figures import draw_curves
-from evorl.analysis.statistics import Reference
+from evorl.analysis.statistics import Reference, holm
 from evorl.errors import ConfigError, RunFolderError
 from evorl.running.settings import to_plain
 from evorl.template import EvoRL
@@ -230,6 +231,28 @@ def test_the_pair_that_was_named_before_is_not_among_those_corrected_for(tmp_pat
     assert "for all pairs of the task, but for cem and erl, named before the runs" in comparison.table()
     with pytest.raises(ConfigError, match=r"^primary must be two of cem, erl, ga, got 'gaa'; did you mean 'ga'\?$"):
         compare([tmp_path], primary=("erl", "gaa"))
+
+
+def test_paired_takes_differences_seed_by_seed(tmp_path: Path) -> None:
+    make_group(tmp_path, "ga", [10.0, 20.0, 30.0])
+    make_group(tmp_path, "erl", [12.0, 21.0, 33.0])
+    make_group(tmp_path, "cem", [13.0, 22.0, 33.0])
+    comparison = compare([tmp_path], paired=True)
+    pairs = comparison.pairs("T-v0")
+    assert [(pair.above.group.label, pair.below.group.label) for pair in pairs] == [
+        ("cem", "erl"),
+        ("cem", "ga"),
+        ("erl", "ga"),
+    ]
+    expected = [stats.ttest_rel(pair.above.scores, pair.below.scores).pvalue for pair in pairs]
+    assert [pair.difference.p for pair in pairs] == pytest.approx(expected)
+    assert [pair.p_corrected for pair in pairs] == pytest.approx(holm(expected).tolist())
+    assert "the paired t-test, seed by seed" in comparison.table()
+    assert "Welch" not in comparison.table()
+    make_group(tmp_path, "td3", [1.0, 2.0])
+    needed = r"^paired needs the same seeds in all groups of T-v0, got cem with 0, 1, 2 and td3 with 0, 1$"
+    with pytest.raises(ConfigError, match=needed):
+        compare([tmp_path], paired=True)
 
 
 def test_a_pair_is_undecided_if_the_correction_makes_it_so(tmp_path: Path) -> None:

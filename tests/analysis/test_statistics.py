@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from evorl.analysis.statistics import Reference, area, equivalence, holm, iqm, welch
+from evorl.analysis.statistics import Reference, area, equivalence, holm, iqm, paired_t, welch
 
 
 def test_the_interquartile_mean_drops_a_quarter_at_each_end() -> None:
@@ -116,6 +116,21 @@ def test_the_interval_holds_the_true_difference_in_nineteen_of_twenty() -> None:
     rng = np.random.default_rng(6)
     found = [welch(rng.normal(2, 1, size=5), rng.normal(0, 3, size=9)) for _ in range(400)]
     assert 0.92 < np.mean([difference.low < 2 < difference.high for difference in found]) < 0.98
+
+
+def test_pairs_are_tested_by_their_differences_alone() -> None:
+    found = paired_t([13.0, 25.0, 31.0, 47.0], [10.0, 21.0, 30.0, 43.0])
+    error = math.sqrt(2 / 4)  # differences 3, 4, 1, 4: mean 3, variance 2
+    assert found.value == 3
+    assert found.p == pytest.approx(2 * stats.t.sf(3 / error, 3))
+    reach = stats.t.ppf(0.975, 3) * error
+    assert (found.low, found.high) == pytest.approx((3 - reach, 3 + reach))
+
+
+def test_of_the_same_difference_at_every_seed_only_that_is_known() -> None:
+    found = paired_t([3.0, 5.0], [1.0, 3.0])
+    assert found.value == 2
+    assert all(math.isnan(value) for value in (found.low, found.high, found.p))
 
 
 def test_holm_multiplies_the_smallest_by_all_the_next_by_one_less_and_never_falls() -> None:
