@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar, final
@@ -91,8 +92,11 @@ class TunedLearners(learners.Learners[ConfigT]):
         """Whether the fitness of a member that has taken `steps` steps is of what it learned, not of random actions."""
         if not self.task.has_environment or isinstance(self.config.learner, A2CConfig):
             return True
-        since = steps - self.config.warmup_steps
-        return since > 0 if self.config.fresh_episodes else since >= self.config.window * (self.task.time_limit or 1)
+        random = self.config.warmup_steps
+        if self.config.fresh_episodes:
+            return steps > random
+        limit = self.task.time_limit or 1
+        return steps // limit - math.ceil(random / limit) >= self.config.window  # whole episodes, none partly random
 
     def require_returns(self, steps: int, setting: str) -> None:
         """Raise ConfigError if `steps` of a member, of which `setting` is the length, may be too few for its fitness.

@@ -49,7 +49,7 @@ def test_every_run_of_a_study_can_begin_with_the_same_budget(study: str) -> None
     found = configs(study)
     assert [words[0] for words in commands(study)].count("sweep") == arms
     assert {config.total_timesteps for _, config in found} == {budget}
-    assert {words[0] for words in commands(study)} <= {"sweep", "compare", "train"}
+    assert {words[0] for words in commands(study)} <= {"sweep", "compare", "train", "follow"}
     for words in commands(study):
         if words[0] == "compare":
             parse(Compare, words[1:], "evorl compare", "")

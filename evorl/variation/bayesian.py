@@ -35,7 +35,7 @@ STARTS = 10
 #: What is reported of a fit and of a proposal.
 OF_NUMBERS = ("forgetting", "length", "noise", "variance")
 OF_BOTH = ("category_forgetting", "category_variance", "mix")
-OF_PROPOSAL = ("mean", "deviation", "acquisition")
+OF_PROPOSAL = ("mean", "deviation", "acquisition", "on_bounds")
 
 
 class BayesianExplore:
@@ -147,10 +147,12 @@ class BayesianExplore:
         """Return the point (k,) to try, as h can be there: whole numbers in the middle of their cells."""
         fixed = [column for column in range(len(donor)) if column not in self.columns.free]
         starts[:, fixed] = donor[fixed]
-        best = torch.from_numpy(surrogate.best(starts))[None]
-        point: Array = self.space.to_unit(self.space.from_unit(best))[0].numpy()
-        bounds = [float(part[0]) for part in surrogate.bound(point[None])]
-        self.latest = {**self.latest, **dict(zip(OF_PROPOSAL, bounds, strict=True))}
+        best = surrogate.best(starts)
+        point: Array = self.space.to_unit(self.space.from_unit(torch.from_numpy(best)[None]))[0].numpy()
+        moved = best[self.columns.free]
+        on_bounds = float(np.isin(moved, (0, 1)).mean()) if len(moved) else 0.0
+        believed_of_it = [float(part[0]) for part in surrogate.bound(point[None])]
+        self.latest = {**self.latest, **dict(zip(OF_PROPOSAL, [*believed_of_it, on_bounds], strict=True))}
         earlier = [made for made in self.slices if made[0] != generation]
         self.slices = [*earlier, (generation, slices(surrogate, self.space, point))]
         return point

@@ -325,3 +325,8 @@ def test_fitness_is_of_what_was_learned_once_a_window_of_episodes_lies_behind_th
 ) -> None:
     run = PBT(config(4, fitness=fitness, window=3))
     assert [run.has_learned(turn * INTERVAL) for turn in range(4)] == [turn >= first for turn in range(4)]
+
+
+def test_an_episode_that_began_at_random_is_none_of_the_window() -> None:
+    run = PBT(config(4, window=2, warmup_steps=LIMIT + 1))
+    assert [run.has_learned(turn * LIMIT) for turn in range(6)] == [False] * 4 + [True] * 2

@@ -85,6 +85,21 @@ def test_proposals_are_within_the_bounds_near_what_brought_most_and_different() 
     assert [made[0] for made in explore.slices] == [6], "one slice a round"
 
 
+@pytest.mark.parametrize("slope", [0.0, 9.0])
+def test_it_reports_which_share_of_a_proposal_is_on_bounds(slope: float) -> None:
+    explore, rng = explorer(Space.parse({"x": "0:1", "y": "0:1", "same": "0.5:0.5"})), np.random.default_rng(0)
+    for turn in range(3):
+        x, y, before = rng.random(4), rng.random(4), rng.normal(size=4)
+        values = {"x": x.tolist(), "y": y.tolist(), "same": [0.5] * 4}
+        after = before + slope * x - 9 * (y - 0.5) ** 2
+        explore.observe(members(explore.space, values, before.tolist(), after.tolist()), turn)
+    parents = members(explore.space, {name: [0.5] * 4 for name in explore.space}, [0.0, 1, 2, 3])
+    proposed = explore.propose(parents, [0], 3)
+    ends = [proposed[name].item() in (0.0, 1.0) for name in ("x", "y")]
+    assert explore.report()["on_bounds"] == np.mean(ends)
+    assert ends[0] or not slope
+
+
 @pytest.mark.parametrize(("scale", "shift"), [(1, 1_000), (250.0, -3.0), (1e-3, 0.1)])
 def test_returns_of_another_scale_make_the_same_proposal(scale: float, shift: float) -> None:
     ours = taught(explorer()).propose(members(SPACE, **PARENTS), [0], 3)
