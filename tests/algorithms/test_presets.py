@@ -85,7 +85,7 @@ def test_p3s_td3_as_published_is_its_authors_code() -> None:
     assert {name: getattr(published, name) for name in given} == given
     copying = P3STD3.preset("re-td3", env_id=ORACLE)
     assert dataclasses.replace(copying, preset="published", beta=1.0, exchange="pull", interval=250) == published
-    assert (copying.beta, copying.exchange, copying.interval) == (0.0, "copy", 500)
+    assert (copying.beta, copying.exchange, copying.interval) == (0.0, "copy", 2_500)
 
 
 def test_td3_of_the_paper_and_ddpg_of_erls_code() -> None:
