@@ -171,6 +171,26 @@ def test_it_follows_an_optimum_that_drifts_closer_than_random_search() -> None:
     assert np.median(distances) < 0.5 * np.median(by_chance)
 
 
+def test_it_finds_an_optimum_of_five_numbers_and_keeps_off_their_bounds() -> None:
+    """The one of four that is farthest explores in each of 16 rounds."""
+    space = Space.parse({name: "0:1" for name in "abcde"})
+    explore, rng = explorer(space), np.random.default_rng(0)
+    x, best, distances, on_bounds = rng.random((4, 5)), 0.3 + 0.4 * rng.random(5), list[float](), list[float]()
+    for turn in range(16):
+        away = ((x - best) ** 2).sum(axis=1)
+        if turn:
+            row = int(away.argmax())
+            parents = members(space, dict(zip(space, x.T.tolist(), strict=True)), [0.0] * 4)
+            x[row] = [value.item() for value in explore.propose(parents, [row], turn).values()]
+            distances.append(float(np.linalg.norm(x[row] - best)))
+            on_bounds.append(explore.report()["on_bounds"])
+        gains = (-((x - best) ** 2).sum(axis=1)).tolist()
+        explore.observe(members(space, dict(zip(space, x.T.tolist(), strict=True)), [0.0] * 4, gains), turn)
+    by_chance = np.linalg.norm(rng.random((1_000, 5)) - best, axis=1)
+    assert np.median(distances[-8:]) < 0.5 * np.median(by_chance)
+    assert np.mean(on_bounds[-8:]) < 0.5
+
+
 def with_kinds(
     kinds: list[float], before: list[float], fitness: list[float] | None = None, copied: list[bool] | None = None
 ) -> Population:
