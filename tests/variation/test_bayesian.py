@@ -173,7 +173,7 @@ def test_it_follows_an_optimum_that_drifts_closer_than_random_search() -> None:
 
 def test_it_finds_an_optimum_of_five_numbers_and_keeps_off_their_bounds() -> None:
     """The one of four that is farthest explores in each of 16 rounds."""
-    space = Space.parse({name: "0:1" for name in "abcde"})
+    space = Space.parse(dict.fromkeys("abcde", "0:1"))
     explore, rng = explorer(space), np.random.default_rng(0)
     x, best, distances, on_bounds = rng.random((4, 5)), 0.3 + 0.4 * rng.random(5), list[float](), list[float]()
     for turn in range(16):
