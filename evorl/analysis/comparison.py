@@ -137,14 +137,15 @@ class Comparison:
                 cells += [f"{found.low:.1f} to {found.high:.1f}", f"{found.p:.2g}", f"{pair.p_corrected:.2g}"]
                 lines.append([*cells, pair.verdict, seeds])
         named = f", but for {' and '.join(sorted(self.primary))}, named before the runs" if self.primary else ""
-        test = "the paired t-test, seed by seed" if self.paired else "Welch's test over seeds"
+        test = "Welch's test over seeds"
+        warning = ": five seeds each miss a difference of two standard deviations one time in four"
+        if self.paired:
+            test, warning = "the paired t-test, seed by seed", ""
         meaning = (
             f"Difference of the means: {test}, two-sided, each pair's interval and p its own; p (Holm) "
             f'is corrected for all pairs of the task{named}, and the verdict is "above" where it is below {LEVEL}. '
-            "Undecided is not equal"
+            f"Undecided is not equal{warning}."
         )
-        power = ": five seeds each miss a difference of two standard deviations one time in four."
-        meaning += "." if self.paired else power
         return f"{markdown(lines)}\n\n{meaning}\n\n" if len(lines) > 1 else ""
 
     def _settings(self) -> str:

@@ -329,4 +329,5 @@ def test_fitness_is_of_what_was_learned_once_a_window_of_episodes_lies_behind_th
 
 def test_an_episode_that_began_at_random_is_none_of_the_window() -> None:
     run = PBT(config(4, window=2, warmup_steps=LIMIT + 1))
-    assert [run.has_learned(turn * LIMIT) for turn in range(6)] == [False] * 4 + [True] * 2
+    whole = 4 * LIMIT  # the second episode begins at random, and the window is of the third and the fourth
+    assert [run.has_learned(steps) for steps in (3 * LIMIT + 1, whole - 1, whole)] == [False, False, True]
