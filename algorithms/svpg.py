@@ -20,7 +20,8 @@ from evorl.selection import best_of
 from evorl.task import Task
 from evorl.template import EvoRL
 
-_WIDE, _SMALL = (NetworkConfig(hidden_sizes=sizes, activation="tanh") for sizes in ((100, 50, 25), (32, 32)))
+_WIDE = NetworkConfig(hidden_sizes=(100, 50, 25), activation="tanh", initial_weights="glorot")
+_SMALL = NetworkConfig(hidden_sizes=(32, 32), activation="tanh", initial_weights="glorot")
 _A2C = A2CConfig(
     critic=_WIDE,
     rollout_length=5_000,

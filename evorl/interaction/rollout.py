@@ -95,7 +95,8 @@ def play_batch(
         environments: of a member, which plays in them side by side.
 
     Returns:
-        The steps, of a member those in its first environment first, and the returns in rounds, one a member in each.
+        The steps, of a member those in its first environment first, and the returns in rounds, one a member in each,
+        a member's in the order in which its episodes ended.
     """
     rows = np.arange(len(members)).repeat(environments).tolist()
     begun, share = [0] * len(rows), -(-steps // environments)
@@ -115,7 +116,11 @@ def play_batch(
 
 
 def _in_rounds(played: Played, environments: int) -> list[Finished]:
-    episode = np.arange(len(played.rows)) - np.searchsorted(played.rows, played.rows)
-    rounds = episode * environments + played.rows % environments
+    total = played.lengths.cumsum()
+    first = np.searchsorted(played.rows, played.rows)  # of the same environment
+    ends = total - (total - played.lengths)[first]
     members = played.rows // environments
-    return [(members[rounds == one].tolist(), played.returns[rounds == one]) for one in np.unique(rounds)]
+    in_time = np.lexsort((ends, members))
+    members, returns = members[in_time], played.returns[in_time]
+    rounds = np.arange(len(members)) - np.searchsorted(members, members)
+    return [(members[rounds == one].tolist(), returns[rounds == one]) for one in np.unique(rounds)]

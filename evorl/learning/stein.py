@@ -102,8 +102,14 @@ def direction(particles: Tensor, gradients: Tensor, alpha: float, config: SteinC
 
     Returns:
         The directions (n, d), of the particles' precision, and the bandwidth, no dimensions. One particle, and each of
-        several equal ones, gets the mean gradient over alpha.
+        several equal ones, gets the mean gradient over alpha. A particle that has diverged, or its gradient, acts on
+        nobody and gets NaN.
     """
+    sound = (particles.isfinite() & gradients.isfinite()).all(dim=1)
+    if sound.any() and not sound.all():
+        directions = torch.full_like(particles, torch.nan)
+        directions[sound], h = direction(particles[sound], gradients[sound], alpha, config)
+        return directions, h
     squares = squared_distances(particles)
     h = bandwidth(squares, config)
     climb = gradients.double() / alpha

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import prod
+from math import prod, sqrt
 from typing import Literal, Protocol
 
 import torch
@@ -19,6 +19,8 @@ from evorl.errors import ConfigError, require_above, require_at_least, require_f
 from evorl.policies.chain import Chain, ChainPullback
 from evorl.policies.layers import Activate, Activation, Layer, LayerNorm, Linear, Norm
 from evorl.streams import RowStreams
+
+InitialWeights = Literal["torch", "glorot"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class NetworkConfig:
     """After each hidden layer (and its norm)."""
     layer_norm: LayerNorm = "none"
     """After each hidden layer: torch's, or ERL's (unbiased standard deviation, epsilon 1e-6 added to it)."""
+    initial_weights: InitialWeights = "torch"
+    """Uniform within 1/sqrt(fan in), biases too, as torch's Linear; or Glorot's, biases 0 (SVPG's code)."""
     last_layer_scale: float = 1.0
     """Factor on the initial weights and biases of the output layer (ERL's agent: 0.1)."""
 
@@ -66,23 +70,32 @@ def lay_out(tensors: Sequence[tuple[str, tuple[int, ...], Kind]]) -> tuple[Block
 
 
 def uniform_layers(
-    layout: Sequence[Block], streams: RowStreams, scaled: Container[str] = (), scale: float = 1.0
+    layout: Sequence[Block],
+    streams: RowStreams,
+    scaled: Container[str] = (),
+    scale: float = 1.0,
+    initial_weights: InitialWeights = "torch",
 ) -> Tensor:
-    """Draw a row from each stream: weights and biases uniform within 1/sqrt(fan in), as torch's Linear.
+    """Draw a row from each stream, its weights uniform.
+
+    Torch's Linear draws them and the biases within 1/sqrt(fan in). Glorot & Bengio (2010, equation 16) draw them within
+    sqrt(6 / (fan in + fan out)), and biases are 0.
 
     Args:
         layout: the blocks; every bias follows its weight. Norms get gains of 1 and shifts of 0.
         streams: one a row.
         scaled: names of the blocks that are multiplied by `scale`.
         scale: factor on them.
+        initial_weights: torch's or Glorot's.
     """
     params = torch.empty(len(streams), layout[-1].slice.stop)
     for block in layout:
-        if block.kind == "norm":
+        if block.kind == "norm" or (block.kind == "bias" and initial_weights == "glorot"):
             params[:, block.slice] = float(block.name.startswith("gain"))
             continue
         if block.kind == "weight":
-            bound = block.shape[1] ** -0.5
+            fan_out, fan_in = block.shape
+            bound = {"torch": fan_in**-0.5, "glorot": sqrt(6 / (fan_in + fan_out))}[initial_weights]
         drawn = streams.uniform(-bound, bound, prod(block.shape))
         params[:, block.slice] = drawn * scale if block.name in scaled else drawn
     return params
@@ -124,10 +137,10 @@ class MLP:
         self._chain = Chain([*layers, Linear(), *_activated(output)], [block.shape for block in self.layout])
 
     def init(self, streams: RowStreams) -> Tensor:
-        """Draw a row from each stream: (n, d); weights and biases uniform within 1/sqrt(fan in), as torch's Linear."""
+        """Draw a row from each stream: (n, d); see `uniform_layers`."""
         last = len(self.config.hidden_sizes) + 1
         scaled = {f"weight{last}", f"bias{last}"}
-        return uniform_layers(self.layout, streams, scaled, self.config.last_layer_scale)
+        return uniform_layers(self.layout, streams, scaled, self.config.last_layer_scale, self.config.initial_weights)
 
     def __call__(self, params: Tensor, inputs: Tensor) -> Tensor:
         """Return the outputs (n, b, out) of n rows (n, d) on their inputs (n, b, in).

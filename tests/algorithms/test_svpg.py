@@ -160,7 +160,7 @@ def test_particles_of_the_published_settings_feel_each_other() -> None:
 def test_the_published_settings_are_those_of_the_authors_code() -> None:
     published = SVPG.preset("published", env_id=ORACLE)
     assert (published.population_size, published.alpha, published.annealing) == (16, 10.0, "none")
-    assert published.network == NetworkConfig(hidden_sizes=(100, 50, 25), activation="tanh")
+    assert published.network == NetworkConfig(hidden_sizes=(100, 50, 25), activation="tanh", initial_weights="glorot")
     learner = published.learner
     assert isinstance(learner, ReinforceConfig)
     assert (learner.rollout_length, learner.learning_rate, learner.discount) == (5_000, 5e-3, 0.99)

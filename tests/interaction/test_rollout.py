@@ -129,8 +129,12 @@ def test_a_batch_in_several_environments_is_that_of_as_many_members_with_equal_s
         ends = torch.cat([apart.ended[3 * row + k][kept[k]] for k in range(3)])
         assert torch.equal(ours.ended[row][ours.weights[row].bool()], ends)
         totals = [total for rows, returns in finished for r, total in zip(rows, returns, strict=True) if r == row]
-        expected = [total for rows, returns in alone for r, total in zip(rows, returns, strict=True) if r // 3 == row]
-        assert totals == expected
+        expected = []
+        for k in range(3):
+            last = apart.ended[3 * row + k].nonzero()[:, 0].tolist()
+            lone = [t for rows, returns in alone for r, t in zip(rows, returns, strict=True) if r == 3 * row + k]
+            expected += [(end, k, total) for end, total in zip(last, lone, strict=True)]
+        assert totals == [total for _, _, total in sorted(expected)], "in the order in which episodes ended"
     assert all(len(set(rows)) == len(rows) for rows, _ in finished), "a member has one return in a round"
 
 

@@ -64,6 +64,24 @@ def test_the_gradient_of_the_kernel_agrees_with_finite_differences() -> None:
     torch.testing.assert_close(repulsion(particles, squares, h), differences, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("where", ["particles", "gradients"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_particle_that_diverged_leaves_the_others_as_if_it_were_not_there(where: str, value: float) -> None:
+    particles, gradients = drawn(4)
+    {"particles": particles, "gradients": gradients}[where][1, 3] = value
+    ours, h = direction(particles, gradients, 2.0, CODE)
+    others = [0, 2, 3]
+    without, expected = direction(particles[others], gradients[others], 2.0, CODE)
+    assert torch.equal(ours[others], without)
+    assert torch.equal(h, expected)
+    assert ours[1].isnan().all()
+
+
+def test_without_a_sound_particle_nothing_is_raised() -> None:
+    particles, gradients = drawn(2)
+    assert direction(particles * torch.nan, gradients, 1.0, CODE)[0].isnan().all()
+
+
 # The kernel and its bandwidth.
 
 

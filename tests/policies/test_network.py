@@ -135,6 +135,21 @@ def test_initial_weights_and_biases_are_uniform_within_the_root_of_the_fan_in() 
         assert stats.kstest(drawn.numpy(), "uniform", args=(-bound, 2 * bound)).pvalue > 0.001, block.name
 
 
+def test_initial_weights_of_glorot_are_within_the_root_of_both_fans_and_biases_are_0() -> None:
+    """Glorot & Bengio 2010, equation 16: uniform within sqrt(6 / (fan in + fan out))."""
+    network = MLP(4, 6, NetworkConfig(hidden_sizes=(16, 9), initial_weights="glorot", last_layer_scale=0.1))
+    params = network.init(Streams(1).rows("initialise", range(500)))
+    bounds = {"weight1": (6 / 20) ** 0.5, "weight2": (6 / 25) ** 0.5, "weight3": 0.1 * (6 / 15) ** 0.5}
+    for block in network.layout:
+        drawn = params[:, block.slice].flatten().double()
+        if block.kind == "bias":
+            assert not drawn.any()
+            continue
+        bound = bounds[block.name]
+        assert drawn.abs().max() <= bound * (1 + 1e-6)
+        assert stats.kstest(drawn.numpy(), "uniform", args=(-bound, 2 * bound)).pvalue > 0.001, block.name
+
+
 def test_a_norm_begins_as_the_identity_and_only_the_last_layer_is_scaled() -> None:
     configs = [NetworkConfig(hidden_sizes=(8,), layer_norm="torch", last_layer_scale=s) for s in (1.0, 0.1)]
     plain, scaled = (MLP(3, 2, config).init(Streams(0).rows("initialise", range(3))) for config in configs)
