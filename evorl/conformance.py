@@ -9,20 +9,20 @@ import io
 import json
 import pickle
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from evorl.envs import MemberEnvs
-from evorl.envs.member_envs import Stepped
 from evorl.errors import ConfigError
 from evorl.population import Population
 from evorl.running.settings import from_plain, to_plain
 from evorl.running.testing import Tester
 from evorl.state import equal
+from evorl.step_counts import CountingEnvs, Elsewhere
 from evorl.template import Config, EvoRL
 
 #: Generations that are watched.
@@ -45,9 +45,10 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -
     Checked: the loop is not overridden; the config can be written and read; `vary` returns `population_size` rows;
     `learn` and `evaluate` keep rows and ids; `select` returns at least one row; no part changes what it was handed; ids
     are unique; reports hold plain numbers under the same tags; a generation changes only what `state` names; the ledger
-    counts what environments count; the seed decides everything, and global random states are not touched; `answer()` is
-    one row and steps nothing; a state saved, loaded and gone on with equals the run that was not cut; tests in between
-    change nothing; members whose fitness is NaN are survived, and are not taken for the best.
+    counts what environments count, and no others are stepped; the seed decides everything, and global random states are
+    neither touched nor used; `answer()` is one row and steps nothing; a state saved, loaded and gone on with equals the
+    run that was not cut; tests in between change nothing; members whose fitness is NaN are survived, and are not taken
+    for the best.
 
     Args:
         algorithm: the class.
@@ -62,10 +63,14 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -
     _check_loop(algorithm)
     config = small_config(algorithm) if config is None else config
     _check_config(algorithm, config)
-    watched = _counting(algorithm)
-    run = watched(config)
-    begun = _comparable(run)
-    _check_generations(run)
+    elsewhere = Elsewhere()
+    watched = _counting(algorithm, elsewhere)
+    with elsewhere.counted():
+        run = watched(config)
+        begun = _comparable(run)
+        _check_generations(run)
+    rule = "environments must be self.make_envs's, whose steps count, and others were stepped"
+    _require(not elsewhere.steps, f"{rule} {elsewhere.steps} times")
     _require(equal(before, _global_states()), "global random states must not be touched; use self.streams")
     _check_ledger(run)
     _check_answer(run)
@@ -75,6 +80,9 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -
     resumed, tested = (watched(config, copy.deepcopy(saved)) for _ in range(2))
     _check_end(resumed, run, "a resumed run must equal the one that was not cut")
     _check_end(tested, run, "tests must not influence training", episodes=int(run.task.has_environment))
+    with _other_global_states():
+        repeated = watched(config, copy.deepcopy(saved))
+        _check_end(repeated, run, "the seed must decide everything, and global random states nothing; use self.streams")
     run.close()
     _check_unknown_fitness(algorithm, config, saved)
     _require(equal(before, _global_states()), "global random states must not be touched; use self.streams")
@@ -94,23 +102,11 @@ def _shrunk(settings: Any) -> Any:
     return dataclasses.replace(settings, **small, **parts)
 
 
-class _CountingEnvs:
-    """MemberEnvs that count how many rows were stepped."""
-
-    def __init__(self, envs: MemberEnvs) -> None:
-        self.reset, self.close, self._step = envs.reset, envs.close, envs.step
-        self.steps = 0
-
-    def step(self, rows: Sequence[int], actions: NDArray[np.float32]) -> Stepped:
-        self.steps += len(rows)
-        return self._step(rows, actions)
-
-
-def _counting(algorithm: type[EvoRL[Any]]) -> type[EvoRL[Any]]:
+def _counting(algorithm: type[EvoRL[Any]], elsewhere: Elsewhere) -> type[EvoRL[Any]]:
     """Return the algorithm on environments that count."""
 
     def make_envs(self: EvoRL[Any], n: int) -> MemberEnvs:
-        counting = _CountingEnvs(EvoRL.make_envs(self, n))
+        counting = CountingEnvs(EvoRL.make_envs(self, n), elsewhere)
         self._envs[-1] = counting
         return counting
 
@@ -122,7 +118,7 @@ def _with(algorithm: type[EvoRL[Any]], **methods: Any) -> type[EvoRL[Any]]:
 
 
 def _stepped(run: EvoRL[Any]) -> int:
-    return sum(envs.steps for envs in run._envs if isinstance(envs, _CountingEnvs))
+    return sum(envs.steps for envs in run._envs if isinstance(envs, CountingEnvs))
 
 
 def _require(kept: bool, rule: str) -> None:
@@ -198,8 +194,7 @@ def _check_ledger(run: EvoRL[Any]) -> None:
 
 
 def _check_answer(run: EvoRL[Any]) -> None:
-    spent = _stepped(run)
-    answer = run.answer()
+    spent, answer = _stepped(run), run.answer()
     _require(isinstance(answer, Population) and len(answer) == 1, "answer must return a Population of one row")
     _require(spent == _stepped(run), "answer must not step an environment")
 
@@ -285,6 +280,21 @@ def _data(value: Any) -> Any:
         return [_data(inner) for inner in value]
     plain = value is None or isinstance(value, int | float | str | bytes | torch.Tensor | np.ndarray)
     return value if plain else id(value)
+
+
+@contextmanager
+def _other_global_states() -> Iterator[None]:
+    """Let global random states be others meanwhile."""
+    python, numpy, torch_ = _global_states()
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_rng_state(torch_)
 
 
 def _global_states() -> tuple[Any, ...]:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import OrderEnforcing
 from support import ORACLE
 from torch import Tensor
 
@@ -282,6 +284,20 @@ def test_global_random_states_must_not_be_touched(draw: Callable[[], float], use
     expect(Broken, "^global random states must not be touched; use self.streams$")
 
 
+@pytest.mark.parametrize("draw", [random.random, _from_numpy, _from_torch], ids=["random", "numpy", "torch"])
+def test_global_random_states_must_not_be_used_and_put_back(draw: Callable[[], float]) -> None:
+    class Broken(Sound):
+        def select(self, evaluated: Population) -> Population:
+            before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+            drawn = draw()
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+            torch.set_rng_state(before[2])
+            return evaluated.with_params(evaluated.params + drawn)
+
+    expect(Broken, "^the seed must decide everything, and global random states nothing; use self.streams, .* differ$")
+
+
 def test_seeding_global_states_is_touching_them() -> None:
     class Broken(Sound):
         def build(self) -> None:
@@ -365,6 +381,22 @@ class TestLedger:
                 return candidates
 
         expect(Broken, "^the ledger must count every step of an environment once, got 24 counted of 48 taken$")
+
+    def test_environments_of_ones_own_make_are_not_counted_and_must_not_be_stepped(self) -> None:
+        class Broken(Sound):
+            def learn(self, candidates: Population) -> Population:
+                with gymnasium.make(ORACLE) as env:
+                    env.reset(seed=0)
+                    for _ in range(5):
+                        env.step(np.zeros(2, np.float32))
+                return candidates
+
+        expect(Broken, "^environments must be self.make_envs's, whose steps count, and others were stepped 20 times$")
+
+    def test_what_counts_them_is_taken_away_again(self) -> None:
+        before = OrderEnforcing.step
+        check_algorithm(Sound, settings())
+        assert OrderEnforcing.step is before
 
     def test_a_step_must_not_be_counted_twice(self) -> None:
         class Broken(Sound):

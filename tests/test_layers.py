@@ -25,6 +25,7 @@ LINES = [
     ["algorithms"],
     ["running"],
     ["analysis"],
+    ["step_counts"],
     ["conformance"],
     ["cli"],
 ]
