@@ -139,6 +139,25 @@ def drifting(members: Population, generation: int) -> Tensor:
     return 1 - 4 * (members.traits["h.x"] - 0.2 - 0.6 * generation / 50).square()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_its_proposals_follow_an_optimum_that_drifts_closer_than_random_search(seed: int) -> None:
+    """Hyperparameters, invariant 25: y = -(h - h*)^2 with a linear drift of h*, over 30 proposals."""
+    distances, by_chance, rng = list[float](), list[float](), np.random.default_rng(seed)
+
+    def watched(members: Population, generation: int) -> Tensor:
+        best = 0.2 + 0.6 * generation / 50
+        proposed = members.traits["h.x"][members.traits["copied"].bool()]
+        distances.extend((proposed - best).abs().tolist())
+        by_chance.extend(np.abs(rng.random(100) - best))
+        return drifting(members, generation)
+
+    run = climbing(PB2, watched, noise=0.1)(Config(**settings(4, 31, seed=seed)))
+    while not run.finished:
+        run.step()
+    assert len(distances) == 30
+    assert np.median(distances) < 0.5 * np.median(by_chance)
+
+
 def test_it_climbs_higher_than_members_whose_first_hyperparameters_stay() -> None:
     reached = {}
     for name, further in {"pb2": {}, "fixed": {"bottom_fraction": 0.0}}.items():
