@@ -49,12 +49,12 @@ class BayesianSearch(trials.Trials[Config]):
 
     def build(self) -> None:
         """No trial has ended yet."""
-        super().build()
-        config, share = self.config, self.config.total_timesteps // self.config.trials
         if self.task.has_environment and self.task.time_limit is None:
             raise ConfigError(
                 f"{self.name} needs a time limit to divide its budget; --env-kwargs max_episode_steps=N sets one"
             )
+        super().build()
+        config, share = self.config, self.config.total_timesteps // self.config.trials
         cost = config.interval + config.fresh_episodes * (self.task.time_limit or 0)
         self.length = share // cost
         steps = self.length * config.interval

@@ -62,7 +62,7 @@ class GA(EvoRL[ConfigT]):
     }
 
     def build(self) -> None:
-        """Register `select`, `mate`, `mutate`, `clone`; they may be registered anew before the first generation."""
+        """Register `select`, `mate`, `mutate`, `clone`; a subclass may register others behind it."""
         self.elites = self.config.elites(self.config.population_size)
         self.toolbox = genetic_toolbox(self.config, self.policy.network.layout, self.streams.generator("operators"))
 

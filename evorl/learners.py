@@ -59,7 +59,9 @@ class Config(ActingConfig, template.Config):
         if isinstance(self.learner, A2CConfig):
             if self.interval % self.learner.rollout_length:
                 length = self.learner.rollout_length
-                raise ConfigError(f"interval must be a multiple of rollout_length = {length}, got {self.interval}")
+                nearest = length * max(1, round(self.interval / length))
+                rule = f"interval must be a multiple of rollout_length = {length}, got {self.interval}"
+                raise ConfigError(f"{rule}; the nearest is {nearest}")
             return
         if isinstance(self.learner, DDPGConfig):  # whose minibatches hold no transition twice
             require_at_least("warmup_steps", self.warmup_steps, self.learner.batch_size)

@@ -114,7 +114,9 @@ class Task:
         """Raise ConfigError if actions are discrete; for policies that cannot choose."""
         if self.choices is not None:
             got = f"{self.env_id} with Discrete({self.choices})"
-            raise ConfigError(f"env_id must name a task with Box actions, got {got}; a2c, ppo and svpg take both")
+            raise ConfigError(
+                f"env_id must name a task with Box actions, got {got}; svpg, and the learners a2c and ppo, take both"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the task in plain values."""

@@ -86,7 +86,9 @@ class TunedLearners(learners.Learners[ConfigT]):
         self.starts = "fitness"  # names of the streams of the starts of fresh episodes begin with it
         self.space = self.config.hyperparameters
         if self.task.has_environment:  # else an algorithm's own `learn` is free to read what it likes
-            self.space.require_tunable(self.training.tunable, vars(self.config.learner))
+            self.space.require_tunable(self.training.tunable, vars(self.config) | vars(self.config.learner))
+        share = self.config.total_timesteps // self.config.population_size
+        self.require_returns(share, "total_timesteps / population_size")
 
     def has_learned(self, steps: int) -> bool:
         """Whether the fitness of a member that has taken `steps` steps is of what it learned, not of random actions."""

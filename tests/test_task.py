@@ -58,7 +58,7 @@ def test_an_index_becomes_the_integer_of_its_choice() -> None:
 def test_only_a_task_of_choices_is_refused_where_actions_must_be_continuous() -> None:
     TASK.require_continuous()
     got = r"Elsewhere-v0 with Discrete\(3\)"
-    message = rf"^env_id must name a task with Box actions, got {got}; a2c, ppo and svpg take both$"
+    message = rf"^env_id must name a task with Box actions, got {got}; svpg, and the learners a2c and ppo, take both$"
     with pytest.raises(ConfigError, match=message):
         DISCRETE.require_continuous()
 

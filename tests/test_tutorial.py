@@ -69,6 +69,15 @@ def test_the_comparison_runs_and_shows_both_under_the_same_tags(
     assert "lamarck/taught" in lamarck - td3
 
 
+@pytest.mark.slow
+def test_the_hybrid_learns_as_the_page_says(hybrid: Any, tmp_path: Path) -> None:
+    sweep, _ = COMPARISON.replace("\\\n", "").strip().splitlines()
+    words = ["1" if before == "--seeds" else word for before, word in itertools.pairwise(shlex.split(sweep))]
+    cli.main([word for word in words if word != "td3"])
+    events = EventAccumulator(str(tmp_path / "runs/tutorial/Pendulum-v1/lamarck/s0")).Reload()
+    assert events.Scalars("final/return")[-1].value > -250
+
+
 def _tags(run: Path) -> set[str]:
     """Return the tags of the scalars in a run's event files."""
     events = EventAccumulator(str(run))

@@ -1,4 +1,4 @@
-"""`evorl list`: the algorithms that are installed, read off their sources without importing them."""
+"""`evorl list`: the algorithms that are installed, read off their sources without importing them, and the user's."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evorl.errors import ConfigError
-from evorl.running.registry import installed
+from evorl.running.registry import defined_in, installed
 
 
 def run(words: Sequence[str]) -> None:
     """Print a line for each algorithm."""
     if {"-h", "--help"} & set(words):
-        print("usage: evorl list\n\nThe algorithms that are installed.")
+        print(
+            "usage: evorl list [--import MODULE ...]\n\nThe algorithms that are installed, and those of your modules."
+        )
         return
-    if words:
-        raise ConfigError(f"list takes no further words, got {words[0]!r}")
-    found = installed()
+    if words and words[0] != "--import":
+        raise ConfigError(f"list takes --import MODULE ... and no other words, got {words[0]!r}")
+    found = installed() | (defined_in(words[1:]) if words else {})
     width = max(map(len, found))
     for name, path in sorted(found.items()):
         print(f"{name:<{width}}  {_summary(path)}")

@@ -25,14 +25,20 @@ STRUCTURAL: Mapping[str, str] = {
     "batch_size": "the minibatches of all members are one tensor",
     "critic": "the critics of all members are one tensor",
     "epochs": "all members update at the same time",
+    "hidden_sizes": "the policies of all members are one tensor",
+    "interval": "all members evolve at the same time",
     "minibatches": "the minibatches of all members are one tensor",
     "network": "the policies of all members are one tensor",
     "policy_delay": "the updates of all members are counted alike",
+    "population_size": "members have hyperparameters, the population has none",
     "precision": "the networks of all members are computed together",
+    "replay_size": "the replays of all members are one tensor",
     "rollout_length": "the rollouts of all members are one tensor",
+    "updates_per_step": "all members update at the same time",
+    "warmup_steps": "all members begin to learn at the same time",
 }
 #: Hyperparameters that change how a member explores, so that its training returns do not tell how good its policy is.
-EXPLORING = frozenset({"entropy_coefficient", "exploration_noise", "target_entropy_scale"})
+EXPLORING = frozenset({"entropy_coefficient", "exploration_noise", "target_entropy_scale", "temperature_learning_rate"})
 FORM = "[log:|complement:]LOW:HIGH, int:[log:]LOW:HIGH, ordinal:A,B,... or categorical:A,B,..."
 
 

@@ -26,6 +26,8 @@ FORMATS = {"config.json": 1, "state.pt": 2, "answer.pt": 2}
 #: What `config.json` must hold beside its format.
 REQUIRED = {"algorithm", "name", "imports", "config", "running"}
 LIBRARIES = ("torch", "numpy", "gymnasium", "mujoco", "deap")
+#: What only some algorithms need, and what is written down but not compared.
+OPTIONAL = ("scikit-learn", "scipy", "optuna")
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,17 @@ def library_versions() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions, the commit of a source checkout, and the command."""
+    """Return the versions, also of what is optional and installed, the commit of a source checkout, and the command."""
     machine = {"platform": platform.platform(), "commit": _commit(), "command": " ".join(sys.argv)}
-    return {**library_versions(), **machine}
+    return {**library_versions(), **_optional_versions(), **machine}
+
+
+def _optional_versions() -> dict[str, str]:
+    found = {}
+    for name in OPTIONAL:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _commit() -> str:

@@ -39,10 +39,9 @@ def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
     Raises:
         ConfigError: there is none, or it or a module cannot be imported.
     """
-    import_modules(imports)
-    own = {found.name: found for module in imports for found in _defined_in(module)}
+    own = defined_in(imports)
     if name in own:
-        return own[name]
+        return from_path(own[name])
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
         raise ConfigError(
@@ -56,11 +55,18 @@ def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
     return found
 
 
-def _defined_in(module: str) -> list[type[EvoRL[Any]]]:
+def defined_in(modules: Iterable[str]) -> dict[str, str]:
+    """Return the algorithms in modules that the user names, name to `module:class`; the modules are imported.
+
+    Raises:
+        ConfigError: an import fails; the message is the module's own.
+    """
+    import_modules(modules)
     from evorl.template import EvoRL
 
-    members = vars(sys.modules[module]).values()
-    return [found for found in members if inspect.isclass(found) and issubclass(found, EvoRL) and found is not EvoRL]
+    members = [member for module in modules for member in vars(sys.modules[module]).values()]
+    found = [own for own in members if inspect.isclass(own) and issubclass(own, EvoRL) and own is not EvoRL]
+    return {own.name: path_of(own) for own in found}
 
 
 def of_config(config: Config) -> type[EvoRL[Any]]:

@@ -21,7 +21,8 @@ class StrategyConfig(GaussianConfig):
     """Settings of the Gaussian, and which one it is."""
 
     covariance: Literal["diagonal", "full"] = "diagonal"
-    """Whether coordinates are independent, or all covariances are adapted by DEAP's CMA-ES (small networks only)."""
+    """Whether coordinates are independent, or all covariances are adapted by DEAP's CMA-ES: small networks only, and of
+    the settings of the Gaussian only variance_init is read."""
     importance_mixing: bool = False
     """Whether samples of the last generation that the Gaussian might have drawn again are kept with their fitness."""
 

@@ -164,14 +164,18 @@ def test_learners_that_cannot_choose_refuse_discrete_actions(name: str) -> None:
     with pytest.raises(ConfigError) as raised:
         algorithm.check(settings)
     got = "CartPole-v1 with Discrete(2)"
-    assert str(raised.value) == f"env_id must name a task with Box actions, got {got}; a2c, ppo and svpg take both"
+    assert (
+        str(raised.value)
+        == f"env_id must name a task with Box actions, got {got}; svpg, and the learners a2c and ppo, take both"
+    )
 
 
 @pytest.mark.parametrize(("name", "length"), [("a2c", 5), ("ppo", 10)])
 def test_an_interval_is_of_whole_rollouts(name: str, length: int) -> None:
     with pytest.raises(ConfigError) as raised:
         config(name, interval=12)
-    assert str(raised.value) == f"interval must be a multiple of rollout_length = {length}, got 12"
+    message = f"interval must be a multiple of rollout_length = {length}, got 12; the nearest is 10"
+    assert str(raised.value) == message
 
 
 def test_learners_from_rollouts_need_no_budget_for_a_warm_up() -> None:

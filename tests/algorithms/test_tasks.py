@@ -68,7 +68,8 @@ def test_a_deterministic_policy_cannot_choose_and_says_so(name: str, task: str) 
         registry.find(name).check(config_of(name, task))
     found = "Discrete(2)" if task == "CartPole-v1" else "Discrete(4)"
     assert str(refused.value) == (
-        f"env_id must name a task with Box actions, got {task} with {found}; a2c, ppo and svpg take both"
+        f"env_id must name a task with Box actions, got {task} with {found}; "
+        "svpg, and the learners a2c and ppo, take both"
     )
 
 

@@ -74,8 +74,21 @@ def test_list_tells_of_an_algorithm_whose_package_is_gone(
     assert (gone, lost) == ("gone  not importable: gone.module:Gone", "lost  not importable: evorl.lost:Lost")
 
 
+def test_list_tells_of_the_users_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    source = '"""Mine: it does nothing."""\nimport evorl\nclass Mine(evorl.EvoRL[evorl.Config]):\n    name = "mine"\n'
+    (tmp_path / "listed_here.py").write_text(source)
+    main(["list", "--import", "listed_here"])
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["mine", "Mine: it does nothing."] in lines
+    assert [name for name, _ in lines] == sorted(["mine", *registry.installed()])
+
+
 def test_list_takes_no_words(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fails(capsys, "list", "algorithms") == "list takes no further words, got 'algorithms'"
+    assert fails(capsys, "list", "algorithms") == "list takes --import MODULE ... and no other words, got 'algorithms'"
 
 
 @pytest.mark.parametrize(("word", "hint"), [("trian", "; did you mean 'train'?"), ("frobnicate", "")])

@@ -51,6 +51,10 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("actor_learning_rate=log:0:1e-3", "space of actor_learning_rate: low must be above 0 on a log scale, got 0"),
         ("discount=complement:0.9:1", "space of discount: high must be below 1 on a complement scale, got 1"),
         ("batch_size=int:32:256", "got 'batch_size': the minibatches of all members are one tensor"),
+        ("interval=0:1", "got 'interval': all members evolve at the same time"),
+        ("population_size=0:1", "got 'population_size': members have hyperparameters, the population has none"),
+        ("hidden_sizes=0:1", "got 'hidden_sizes': the policies of all members are one tensor"),
+        ("total_timesteps=0:1", "got 'total_timesteps': it is one setting for all members"),
         ("precision=0:1", "got 'precision': the networks of all members are computed together"),
         ("network=0:1", "got 'network': the policies of all members are one tensor"),
         ("discuont=0.9:0.99", "got 'discuont'; did you mean 'discount'?"),
@@ -89,6 +93,10 @@ def test_spaces(
         (
             ["pbt-es", *TASK, "--window", "6"],
             "interval must be at least 1200, window = 6 episodes of 200 steps, got 1000",
+        ),
+        (
+            ["random-search", *TASK, "--total-timesteps", "7000", "--interval", "500", "--population-size", "8"],
+            "total_timesteps / population_size must be at least 1000, window = 5 episodes of 200 steps, got 875",
         ),
         (["successive-halving", *TASK, "--interval", "400"], "first_rung * interval must be at least 1000, window = 5"),
         (

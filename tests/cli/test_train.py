@@ -512,8 +512,11 @@ KILLED = {
     "ppo Pendulum": ["ppo", *ONE, "--total-timesteps", "10000"],
     "pb2 Pendulum": ["pb2", *FOUR, "--burn-in", "400", *TUNED],
     "pb2-mix Pendulum": ["pb2-mix", *FOUR, "--burn-in", "400", *TUNED, "--space", "tau=categorical:0.005,0.05"],
+    "pb2-mult Pendulum": ["pb2-mult", *FOUR, "--burn-in", "400", *TUNED, "--space", "tau=categorical:0.005,0.05"],
+    "pb2-rand Pendulum": ["pb2-rand", *FOUR, "--burn-in", "400", *TUNED, "--space", "tau=categorical:0.005,0.05"],
     "pbt-es Pendulum": ["pbt-es", *FOUR, "--burn-in", "400", *TUNED],
     "mf-pbt Pendulum": ["mf-pbt", *ONE, "--population-size", "8", "--ratios", "1", "2", "--burn-in", "400", *TUNED],
+    "follow Pendulum": ["follow", *ONE, "--total-timesteps", "5000", *CYCLES],
     "random-search Pendulum": ["random-search", *FOUR, *TUNED],
     "grid-search Pendulum": ["grid-search", *ONE, *TUNED],
     "bayesian-search Pendulum": ["bayesian-search", *FOUR, *TUNED],
@@ -536,6 +539,11 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def is_of_the_run(tag: str) -> bool:
     return not tag.startswith("time/") and tag != "budget/restored_steps"
+
+
+def test_every_algorithm_is_killed() -> None:
+    built_in = {name for name, path in registry.installed().items() if path.startswith("evorl.algorithms.")}
+    assert {words[0] for words in KILLED.values()} == built_in - {"pb2-multi"}  # which is pb2-mult
 
 
 @pytest.mark.slow

@@ -56,4 +56,4 @@ def test_a_space_that_is_given_is_preferred_and_a_learner_unknown_here_needs_one
 def test_what_changes_exploration_is_known_by_the_names_of_learners() -> None:
     tunable = {name for learner, _ in LEARNERS.values() for name in learner.tunable}
     assert EXPLORING - tunable == {"exploration_noise"}, "which is of how members act, not of a learner"
-    assert {name for name, space in DEFAULTS.items() if space.changes_exploration} == {"a2c", "ppo"}
+    assert {name for name, space in DEFAULTS.items() if space.changes_exploration} == {"a2c", "ppo", "sac"}

@@ -50,6 +50,6 @@ def test_a_stochastic_policy_of_choices_takes_each_of_them() -> None:
 
 def test_a_deterministic_policy_of_choices_is_refused() -> None:
     got = r"CartPole-v1 with Discrete\(4\)"
-    message = rf"^env_id must name a task with Box actions, got {got}; a2c, ppo and svpg take both$"
+    message = rf"^env_id must name a task with Box actions, got {got}; svpg, and the learners a2c and ppo, take both$"
     with pytest.raises(ConfigError, match=message):
         deterministic_policy(DISCRETE, NETWORK)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sklearn
 import torch
 
 import evorl
@@ -57,6 +58,13 @@ def test_versions_are_those_that_numbers_depend_on() -> None:
     assert found["torch"] == torch.__version__
     assert found["evorl"] == evorl.__version__
     assert versions().items() >= found.items()
+
+
+def test_versions_of_what_is_optional_are_written_down_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evorl.running.folder.OPTIONAL", ("scikit-learn", "not-a-package"))
+    found = versions()
+    assert found["scikit-learn"] == sklearn.__version__
+    assert "not-a-package" not in found
 
 
 def test_the_versions_tell_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
