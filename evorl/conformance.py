@@ -9,8 +9,7 @@ import io
 import json
 import pickle
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from evorl.running.settings import from_plain, to_plain
 from evorl.running.testing import Tester
 from evorl.state import equal
 from evorl.step_counts import CountingEnvs, Elsewhere
+from evorl.streams import Streams
 from evorl.template import Config, EvoRL
 
 #: Generations that are watched.
@@ -69,10 +69,8 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -
         run = watched(config)
         begun = _comparable(run)
         _check_generations(run)
-    rule = "environments must be self.make_envs's, whose steps count, and others were stepped"
-    _require(not elsewhere.steps, f"{rule} {elsewhere.steps} times")
     _require(equal(before, _global_states()), "global random states must not be touched; use self.streams")
-    _check_ledger(run)
+    _check_ledger(run, elsewhere)
     _check_answer(run)
     _check_beginning(watched(config), begun)
     saved = {name: _saved_and_read(name, state) for name, state in run.state_dict().items()}
@@ -80,7 +78,8 @@ def check_algorithm(algorithm: type[EvoRL[Any]], config: Config | None = None) -
     resumed, tested = (watched(config, copy.deepcopy(saved)) for _ in range(2))
     _check_end(resumed, run, "a resumed run must equal the one that was not cut")
     _check_end(tested, run, "tests must not influence training", episodes=int(run.task.has_environment))
-    with _other_global_states():
+    with Streams(1).as_global("others"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
         repeated = watched(config, copy.deepcopy(saved))
         _check_end(repeated, run, "the seed must decide everything, and global random states nothing; use self.streams")
     run.close()
@@ -185,7 +184,9 @@ def _check_parts(run: EvoRL[Any]) -> None:
     trial.close()
 
 
-def _check_ledger(run: EvoRL[Any]) -> None:
+def _check_ledger(run: EvoRL[Any], elsewhere: Elsewhere) -> None:
+    rule = "environments must be self.make_envs's, whose steps count, and others were stepped"
+    _require(not elsewhere.steps, f"{rule} {elsewhere.steps} times")
     counted, stepped = sum(run.ledger.steps.values()), _stepped(run)
     stepped = stepped if run.task.has_environment else counted
     rule = f"the ledger must count every step of an environment once, got {counted} counted of {stepped} taken"
@@ -280,21 +281,6 @@ def _data(value: Any) -> Any:
         return [_data(inner) for inner in value]
     plain = value is None or isinstance(value, int | float | str | bytes | torch.Tensor | np.ndarray)
     return value if plain else id(value)
-
-
-@contextmanager
-def _other_global_states() -> Iterator[None]:
-    """Let global random states be others meanwhile."""
-    python, numpy, torch_ = _global_states()
-    random.seed(1)
-    np.random.seed(1)  # noqa: NPY002
-    torch.manual_seed(1)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        torch.set_rng_state(torch_)
 
 
 def _global_states() -> tuple[Any, ...]:

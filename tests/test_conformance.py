@@ -10,7 +10,6 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.wrappers import OrderEnforcing
 from support import ORACLE
 from torch import Tensor
 
@@ -392,11 +391,6 @@ class TestLedger:
                 return candidates
 
         expect(Broken, "^environments must be self.make_envs's, whose steps count, and others were stepped 20 times$")
-
-    def test_what_counts_them_is_taken_away_again(self) -> None:
-        before = OrderEnforcing.step
-        check_algorithm(Sound, settings())
-        assert OrderEnforcing.step is before
 
     def test_a_step_must_not_be_counted_twice(self) -> None:
         class Broken(Sound):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evorl.errors import ConfigError
-from evorl.running.registry import defined_in, installed
+from evorl.running.registry import defined_in, installed, path_of
 
 
 def run(words: Sequence[str]) -> None:
@@ -20,7 +20,8 @@ def run(words: Sequence[str]) -> None:
         return
     if words and words[0] != "--import":
         raise ConfigError(f"list takes --import MODULE ... and no other words, got {words[0]!r}")
-    found = installed() | (defined_in(words[1:]) if words else {})
+    own = defined_in(words[1:]) if words else {}
+    found = installed() | {name: path_of(algorithm) for name, algorithm in own.items()}
     width = max(map(len, found))
     for name, path in sorted(found.items()):
         print(f"{name:<{width}}  {_summary(path)}")

@@ -41,7 +41,7 @@ def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
     """
     own = defined_in(imports)
     if name in own:
-        return from_path(own[name])
+        return own[name]
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
         raise ConfigError(
@@ -55,8 +55,8 @@ def find(name: str, imports: Iterable[str] = ()) -> type[EvoRL[Any]]:
     return found
 
 
-def defined_in(modules: Iterable[str]) -> dict[str, str]:
-    """Return the algorithms in modules that the user names, name to `module:class`; the modules are imported.
+def defined_in(modules: Iterable[str]) -> dict[str, type[EvoRL[Any]]]:
+    """Return the algorithms in modules that the user names, by name; the modules are imported.
 
     Raises:
         ConfigError: an import fails; the message is the module's own.
@@ -66,7 +66,7 @@ def defined_in(modules: Iterable[str]) -> dict[str, str]:
 
     members = [member for module in modules for member in vars(sys.modules[module]).values()]
     found = [own for own in members if inspect.isclass(own) and issubclass(own, EvoRL) and own is not EvoRL]
-    return {own.name: path_of(own) for own in found}
+    return {own.name: own for own in found}
 
 
 def of_config(config: Config) -> type[EvoRL[Any]]:
